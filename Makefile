@@ -1,0 +1,30 @@
+# Every target does its own set-up, in any order, on a machine with Python 3.11, pip, make and git.
+PYTHON ?= python3.11
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: study test check bench clean
+
+study: $(READY)
+	$(BIN)/draftodds run optimal-k --out out/study
+	cp out/study/report.html out/report.html
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench
+
+$(READY): pyproject.toml constraints.txt
+	command -v $(PYTHON) >/dev/null || { echo "draftodds needs Python 3.11; set PYTHON=... to where it is"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv out

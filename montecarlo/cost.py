@@ -1,0 +1,73 @@
+"""Prices `ideal`: a verify step as the sum over kernels of each kernel's roofline seconds.
+
+    step = sum over layers (projections + attention core + feed-forward) + LM head [+ drafting]
+
+The routed experts are the only kernel that depends on chance, through the number of distinct experts, so a
+step is (a part without chance) + sum over MoE layers of a price list indexed by the distinct experts.
+No launches, no fixed time, no communication, perfect overlap inside a kernel, none between kernels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from montecarlo.drafter import Eagle3, Flat
+from montecarlo.ffn import Dense
+from montecarlo.hardware import BYTES, Hardware
+from montecarlo.memory import fits
+from montecarlo.roofline import Floats, Work, seconds
+from montecarlo.target import Target
+
+
+@dataclass(frozen=True)
+class Ideal:
+    """Roofline prices of `target` on one `hardware` with `drafter`."""
+
+    target: Target
+    hardware: Hardware
+    drafter: Eagle3 | Flat
+
+    def other_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> Floats:
+        """Verify seconds of all kernels but the experts [s]; shapes broadcast."""
+        target, hardware = self.target, self.hardware
+        window = np.add(draft_length, 1.0)
+        tokens = np.multiply(batch, window)
+
+        def linear(parameters: int) -> Floats:
+            read = parameters * BYTES[target.weight_format]
+            work = Work(tokens * (2.0 * parameters), read)
+            return seconds(work, hardware.peak(target.weight_format), hardware.bandwidth)
+
+        total = linear(target.hidden * target.vocabulary)
+        for count, kind in target.attention:
+            core = kind.core(batch, window, context, BYTES[target.kv_format])
+            # attention arithmetic runs in bf16 whatever the cache is stored in
+            total = total + count * (
+                linear(kind.parameters(target.hidden)) + seconds(core, hardware.bf16, hardware.bandwidth)
+            )
+        for count, kind in target.ffn:
+            if isinstance(kind, Dense):
+                total = total + count * linear(kind.parameters(target.hidden))
+            else:
+                total = total + count * linear(kind.router(target.hidden))
+        return np.asarray(total, np.float64)
+
+    def moe_seconds(self, tokens: ArrayLike, distinct: ArrayLike) -> Floats:
+        """Seconds of the experts of one MoE layer [s] for `tokens` that touch `distinct` experts."""
+        moe = self.target.moe
+        if moe is None:
+            return np.zeros(np.broadcast_shapes(np.shape(tokens), np.shape(distinct)))
+        stored = self.target.expert_format
+        work = moe.work(self.target.hidden, tokens, distinct, BYTES[stored])
+        return seconds(work, self.hardware.peak(stored), self.hardware.bandwidth)
+
+    def draft_seconds(
+        self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike
+    ) -> Floats:
+        """Seconds of drafting [s], given the undrafted target `step` [s]."""
+        return self.drafter.seconds(self.hardware, batch, draft_length, context, step)
+
+    def fits(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> np.ndarray | None:
+        """Whether each cell fits in memory."""
+        return fits(self.target, self.drafter, self.hardware, batch, context, draft_length)

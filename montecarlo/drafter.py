@@ -1,0 +1,123 @@
+"""Drafters: what drafting k tokens ahead costs.
+
+EAGLE-3   one decoder layer at target width run k times in a row, fed 3H -> H fused target states, with the
+          target's LM head (Li et al., arXiv 2503.01840). The first pass runs over the whole verified window,
+          as engines do to fill the drafter's KV; the others over one token per sequence.
+Flat      a fixed fraction c of one target step per drafted token (the post: c = 0.10); free is c = 0.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from montecarlo.attention import Attention
+from montecarlo.errors import InputError
+from montecarlo.ffn import Dense, MoE
+from montecarlo.hardware import BYTES, Hardware
+from montecarlo.roofline import Floats, Work, seconds
+from montecarlo.target import Target
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A drafter that costs `fraction` of one undrafted target step per drafted token and holds no memory."""
+
+    fraction: float
+
+    @classmethod
+    def of(cls, *, fraction: float) -> "Flat":
+        """Build it; raises InputError for a negative or endless cost."""
+        if not (np.isfinite(fraction) and fraction >= 0):
+            raise InputError(
+                f"drafter fraction is {fraction}; it must be 0 or more, in target steps per draft"
+            )
+        return cls(float(fraction))
+
+    def seconds(
+        self,
+        hardware: Hardware,
+        batch: ArrayLike,
+        draft_length: ArrayLike,
+        context: ArrayLike,
+        step: ArrayLike,
+    ) -> Floats:
+        """Seconds of drafting, given the undrafted target `step` [s]; shapes broadcast."""
+        return np.asarray(np.multiply(self.fraction, draft_length) * step, np.float64)
+
+    def weight_bytes(self) -> float:
+        """Nothing: whatever it runs on is not ours to hold."""
+        return 0.0
+
+    def kv_bytes(self, context: ArrayLike) -> Floats:
+        """Nothing."""
+        return np.zeros_like(np.asarray(context, np.float64))
+
+
+@dataclass(frozen=True)
+class Eagle3:
+    """One decoder layer derived from a target: its attention over 2H inputs, a dense layer, fusion, LM head."""
+
+    hidden: int
+    vocabulary: int
+    attention: Attention
+    ffn: Dense
+    stored: str
+    kv_stored: str
+
+    @classmethod
+    def of(cls, target: Target) -> "Eagle3":
+        """Derive the drafter of `target`: full attention, dense width of the target's dense or active experts."""
+        full = next((kind for _, kind in target.attention if kind.window == 0), target.attention[0][1])
+        dense = next((kind for _, kind in target.ffn if isinstance(kind, Dense)), None)
+        if dense is None:
+            moe = next(kind for _, kind in target.ffn if isinstance(kind, MoE))
+            dense = Dense(moe.top_k * moe.intermediate + moe.shared_intermediate)
+        return cls(target.hidden, target.vocabulary, full, dense, target.weight_format, target.kv_format)
+
+    def layer_parameters(self) -> int:
+        """Projections over the concatenated embedding and state (2H wide) and the dense layer."""
+        wide = self.hidden * self.attention.head_dim * (self.attention.heads + 2 * self.attention.kv_heads)
+        return self.attention.parameters(self.hidden) + wide + self.ffn.parameters(self.hidden)
+
+    def fusion_parameters(self) -> int:
+        """3H -> H, from low, middle and high target states."""
+        return 3 * self.hidden * self.hidden
+
+    def head_parameters(self) -> int:
+        """The target's LM head, shared with it: read in every pass, stored once."""
+        return self.hidden * self.vocabulary
+
+    def seconds(
+        self,
+        hardware: Hardware,
+        batch: ArrayLike,
+        draft_length: ArrayLike,
+        context: ArrayLike,
+        step: ArrayLike,
+    ) -> Floats:
+        """Seconds of `draft_length` passes in a row; shapes broadcast. `step` is not needed here."""
+        stored, peak, bandwidth = BYTES[self.stored], hardware.peak(self.stored), hardware.bandwidth
+        length = np.asarray(draft_length, np.float64)
+
+        def linear(parameters: int, tokens: ArrayLike) -> Floats:
+            return seconds(Work(np.multiply(tokens, 2.0 * parameters), parameters * stored), peak, bandwidth)
+
+        def layer(queries: ArrayLike) -> Floats:
+            core = self.attention.core(batch, queries, context, BYTES[self.kv_stored])
+            tokens = np.multiply(batch, queries)
+            return linear(self.layer_parameters(), tokens) + seconds(core, hardware.bf16, bandwidth)
+
+        window = length + 1
+        head = linear(self.head_parameters(), batch)
+        first = linear(self.fusion_parameters(), np.multiply(batch, window)) + layer(window) + head
+        later = layer(1.0) + head
+        return np.where(length > 0, first + (length - 1) * later, 0.0)
+
+    def weight_bytes(self) -> float:
+        """Bytes of its own weights [B]; embedding and LM head are the target's."""
+        return (self.layer_parameters() + self.fusion_parameters()) * BYTES[self.stored]
+
+    def kv_bytes(self, context: ArrayLike) -> Floats:
+        """Bytes of its KV per sequence [B]."""
+        return self.attention.attended(context) * (self.attention.kv_elements() * BYTES[self.kv_stored])

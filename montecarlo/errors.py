@@ -1,0 +1,12 @@
+"""The errors a caller is meant to catch: the user's mistake, and a task that failed."""
+
+
+class InputError(ValueError):
+    """What was given cannot be used: one line that says what was given, what is allowed, what to do.
+
+    The command line prints it and exits with 2; every other exception is a defect of the program.
+    """
+
+
+class TaskFailed(Exception):
+    """A task of a study raised; the message names it. Finished tasks are kept. The command line exits with 1."""

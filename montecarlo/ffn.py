@@ -1,0 +1,77 @@
+"""Feed-forward layers: dense, and a mixture of experts with shared experts.
+
+Dense   3 H I weights (gate, up, down), all read, all used by every token.
+MoE     every distinct routed expert of the step is read once; every token computes in top_k of them:
+            flops = 2 (top_k W + W_shared) n,   bytes = (distinct W + W_shared) bytes per weight
+        One kernel for routed and shared experts, as in the post ("The economics of speculative decoding",
+        I(B) = 2B(k+1) / (b (A(B)+1))).
+(SwiGLU: Shazeer, arXiv 2002.05202. MoE: Shazeer et al., arXiv 1701.06538. Shared experts: DeepSeekMoE, arXiv 2401.06066.)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from montecarlo.errors import InputError
+from montecarlo.roofline import Work
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A dense feed-forward layer of `intermediate` width."""
+
+    intermediate: int
+
+    @classmethod
+    def of(cls, *, intermediate: int) -> "Dense":
+        """Build a dense layer; raises InputError where the width is not positive."""
+        if intermediate < 1:
+            raise InputError(f"dense intermediate size is {intermediate}; it must be at least 1")
+        return cls(intermediate)
+
+    def parameters(self, hidden: int) -> int:
+        """Weights of gate, up and down."""
+        return 3 * hidden * self.intermediate
+
+
+@dataclass(frozen=True)
+class MoE:
+    """`experts` routed experts of width `intermediate`, `top_k` per token, shared experts `shared_intermediate` wide."""
+
+    experts: int
+    top_k: int
+    intermediate: int
+    shared_intermediate: int = 0
+
+    @classmethod
+    def of(cls, *, experts: int, top_k: int, intermediate: int, shared_intermediate: int = 0) -> "MoE":
+        """Build a mixture; raises InputError where top_k experts cannot be chosen."""
+        if not 1 <= top_k <= experts:
+            raise InputError(
+                f"top_k is {top_k} of {experts} experts; it must be between 1 and the number of experts"
+            )
+        if intermediate < 1 or shared_intermediate < 0:
+            raise InputError(
+                f"expert widths {intermediate} (routed) and {shared_intermediate} (shared): "
+                "the first must be at least 1, the second at least 0"
+            )
+        return cls(experts, top_k, intermediate, shared_intermediate)
+
+    def expert(self, hidden: int) -> int:
+        """Weights of one routed expert."""
+        return 3 * hidden * self.intermediate
+
+    def shared(self, hidden: int) -> int:
+        """Weights of the shared experts."""
+        return 3 * hidden * self.shared_intermediate
+
+    def router(self, hidden: int) -> int:
+        """Weights of the router."""
+        return hidden * self.experts
+
+    def work(self, hidden: int, tokens: ArrayLike, distinct: ArrayLike, weight_bytes: float) -> Work:
+        """Work of routed and shared experts for `tokens` that touch `distinct` experts; shapes broadcast."""
+        used = self.top_k * self.expert(hidden) + self.shared(hidden)
+        read = np.asarray(distinct, np.float64) * self.expert(hidden) + self.shared(hidden)
+        return Work(flops=np.multiply(tokens, 2.0 * used), bytes=read * weight_bytes)

@@ -1,0 +1,40 @@
+"""The roofline: a kernel takes the longer of its arithmetic and its memory traffic.
+
+    seconds = max(flops / peak, bytes / bandwidth)
+
+Works add inside one kernel; a step is the sum over kernels of each kernel's seconds, because kernels run
+one after the other (Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a kernel does: `flops` [FLOP] and `bytes` [B] moved to and from memory; any common shape."""
+
+    flops: ArrayLike
+    bytes: ArrayLike
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(
+            np.add(self.flops, other.flops, dtype=np.float64),
+            np.add(self.bytes, other.bytes, dtype=np.float64),
+        )
+
+
+def seconds(work: Work, peak: ArrayLike, bandwidth: ArrayLike) -> Floats:
+    """Roofline seconds [s] of one kernel at `peak` [FLOP/s] and `bandwidth` [B/s]; shapes broadcast."""
+    compute = np.asarray(work.flops, np.float64) / peak
+    memory = np.asarray(work.bytes, np.float64) / bandwidth
+    return np.maximum(compute, memory)
+
+
+def intensity(work: Work) -> Floats:
+    """Arithmetic intensity [FLOP/B]; compute-bound above the ridge peak / bandwidth."""
+    return np.asarray(work.flops, np.float64) / work.bytes

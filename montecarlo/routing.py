@@ -1,0 +1,206 @@
+"""Topical-sticky routing: which experts each token of a request uses, layer by layer.
+
+Three parts, each with parameters per layer (what real traces show: docs/model.md):
+
+    popularity p      shares of the experts over all traffic
+    topic q           one request's own popularity, q ~ Dirichlet(concentration p); infinite concentration: q = p
+    stickiness s      each of the top_k slots keeps the previous token's expert with probability s
+
+A token draws candidates one by one until top_k distinct ones are found (sampling without replacement in
+proportion to q: Plackett-Luce, what Gumbel top-k does). Candidate m is slot m of the previous token with
+probability s (m < top_k), else a draw from q. Uniform routing is p = 1/E without topic and stickiness.
+
+q is never formed. With q integrated out, draws from it are a Polya urn (Blackwell and MacQueen, Annals of
+Statistics 1(2), 1973): after i draws the next one is new from p with probability c / (c + i), else a copy of
+one of the i, each as likely. That costs the same for 32 experts and for 512.
+
+A window may leave its text: from `break_at` on its tokens are drafts that were rejected. They start afresh
+at another place of the same request (same urn) or in another request (a new urn).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from montecarlo.errors import InputError
+from montecarlo.keys import unit
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["accept", "alias", "concentration", "stickiness"],
+    meta_fields=["top_k", "topical"],
+)
+@dataclass(frozen=True)
+class Routing:
+    """A routing process of L layers and E experts.
+
+    accept, alias [L, E]: Walker's alias tables of the popularity (Walker, ACM TOMS 3(3), 1977).
+    concentration, stickiness [L]. top_k and whether there are topics are static.
+    """
+
+    accept: jax.Array
+    alias: jax.Array
+    concentration: jax.Array
+    stickiness: jax.Array
+    top_k: int
+    topical: bool
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        popularity: ArrayLike,
+        top_k: int,
+        concentration: ArrayLike = np.inf,
+        stickiness: ArrayLike = 0.0,
+    ) -> "Routing":
+        """Build a process from `popularity` [L, E] (normalised here), `concentration` and `stickiness` [L] or scalar."""
+        shares = np.asarray(popularity, np.float64)
+        if shares.ndim != 2 or not np.all(np.isfinite(shares)) or shares.min() <= 0:
+            raise InputError("popularity must be [layers, experts] with positive, finite shares")
+        layers, experts = shares.shape
+        if not 1 <= top_k <= experts:
+            raise InputError(
+                f"top_k is {top_k} of {experts} experts; it must be between 1 and the number of experts"
+            )
+        topic = np.broadcast_to(np.asarray(concentration, np.float64), (layers,))
+        sticky = np.broadcast_to(np.asarray(stickiness, np.float64), (layers,))
+        if not np.all(topic > 0):
+            raise InputError("concentration must be positive (infinite: no topics)")
+        if sticky.min() < 0 or sticky.max() > 1:
+            raise InputError(
+                f"stickiness is {sticky.min():g} to {sticky.max():g}; a probability is between 0 and 1"
+            )
+        tables = [alias_table(row / row.sum()) for row in shares]
+        return cls(
+            accept=jnp.asarray(np.stack([accept for accept, _ in tables]), jnp.float32),
+            alias=jnp.asarray(np.stack([alias for _, alias in tables]), jnp.int32),
+            concentration=jnp.asarray(np.minimum(topic, 1e30), jnp.float32),
+            stickiness=jnp.asarray(sticky, jnp.float32),
+            top_k=int(top_k),
+            topical=bool(np.any(np.isfinite(topic))),
+        )
+
+
+def alias_table(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Walker's tables: bin b is drawn uniformly, kept with accept[b], else alias[b] is taken."""
+    accept, alias = np.ones(len(shares)), np.arange(len(shares))
+    scaled = shares * len(shares)
+    small = [e for e in range(len(shares)) if scaled[e] < 1]
+    large = [e for e in range(len(shares)) if scaled[e] >= 1]
+    while small and large:
+        low, high = small.pop(), large[-1]
+        accept[low], alias[low] = scaled[low], high
+        scaled[high] -= 1 - scaled[low]
+        if scaled[high] < 1:
+            small.append(large.pop())
+    return accept, alias
+
+
+class _Token(NamedTuple):
+    """The candidates of one token, found round by round: experts [top_k, R, L] (-1: none yet), how many."""
+
+    experts: jax.Array
+    found: jax.Array
+    urn: jax.Array
+    round: jax.Array
+
+
+@partial(jax.jit, static_argnames=("tokens", "requests", "elsewhere"))
+def sample(
+    routing: Routing,
+    key: jax.Array,
+    break_at: jax.Array,
+    *,
+    tokens: int,
+    requests: int,
+    elsewhere: bool = False,
+) -> jax.Array:
+    """Sample experts [tokens, top_k, requests, layers] (int32) of one window per request.
+
+    break_at [requests]: the first position of the rejected tail (>= tokens: none). elsewhere: the tail is in
+    another request rather than in another place of the same one.
+    """
+    layers, experts = routing.accept.shape
+    lanes, top_k = (requests, layers), routing.top_k
+    rounds = top_k + 2  # candidates per token that the urn keeps; all are draws from q, used or not
+    row = (jnp.arange(layers) * experts)[None, :]
+    accept, alias = routing.accept.reshape(-1), routing.alias.reshape(-1)
+    request_break = break_at[:, None]
+
+    def from_popularity(uniform: jax.Array) -> jax.Array:
+        scaled = uniform * experts
+        which = jnp.minimum(scaled.astype(jnp.int32), experts - 1)
+        return jnp.where(scaled - which < accept[which + row], which, alias[which + row])
+
+    def from_topic(uniform: jax.Array, urn: jax.Array, before: jax.Array, since: jax.Array) -> jax.Array:
+        """A draw from q given the urn's entries since..before."""
+        held = before - since
+        new = routing.concentration / (routing.concentration + held)
+        which = since + jnp.clip(((uniform - new) / (1 - new) * held).astype(jnp.int32), 0, held - 1)
+        copy = jnp.take_along_axis(urn, jnp.maximum(which, 0)[None], axis=0)[0].astype(jnp.int32)
+        return jnp.where(uniform < new, from_popularity(jnp.minimum(uniform / new, 1 - 2.0**-24)), copy)
+
+    def token(
+        carry: tuple[jax.Array, jax.Array], position: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+        urn, previous = carry
+        token_key = jax.random.fold_in(key, position)
+        starts = (position == 0) | (position == request_break)
+        keep = jnp.where(starts, 0.0, routing.stickiness[None, :])
+        left = request_break * rounds * (position >= request_break) if elsewhere else 0
+        since = jnp.broadcast_to(jnp.asarray(left, jnp.int32), lanes)
+
+        def candidate(state: _Token) -> _Token:
+            uniform = jax.lax.optimization_barrier(unit(jax.random.fold_in(token_key, state.round), lanes))
+            sticky = (uniform < keep) & (state.round < top_k)
+            keep_now = jnp.where(state.round < top_k, keep, 0.0)
+            rest = jnp.where(
+                sticky, uniform / jnp.maximum(keep_now, 1e-9), (uniform - keep_now) / (1 - keep_now)
+            )
+            rest = jnp.minimum(rest, 1 - 2.0**-24)
+            if routing.topical:
+                before = position * rounds + jnp.minimum(state.round, rounds)
+                drawn = from_topic(rest, state.urn, before, since)
+                slot = position * rounds + state.round
+                urn_next = jax.lax.cond(
+                    state.round < rounds,
+                    lambda: jax.lax.dynamic_update_slice(
+                        state.urn, drawn.astype(state.urn.dtype)[None], (slot, 0, 0)
+                    ),
+                    lambda: state.urn,
+                )
+            else:
+                drawn, urn_next = from_popularity(rest), state.urn
+            kept = jax.lax.dynamic_index_in_dim(
+                previous, jnp.minimum(state.round, top_k - 1), 0, keepdims=False
+            )
+            expert = jax.lax.optimization_barrier(jnp.where(sticky, kept, drawn))
+            new = (state.found < top_k) & ~jnp.any(state.experts == expert[None], axis=0)
+            here = (jnp.arange(top_k)[:, None, None] == state.found[None]) & new[None]
+            return _Token(
+                jnp.where(here, expert[None], state.experts), state.found + new, urn_next, state.round + 1
+            )
+
+        state = _Token(
+            jnp.full((top_k, *lanes), -1, jnp.int32), jnp.zeros(lanes, jnp.int32), urn, jnp.int32(0)
+        )
+        state = jax.lax.while_loop(
+            lambda state: (
+                (state.round < (rounds if routing.topical else top_k)) | jnp.any(state.found < top_k)
+            ),
+            candidate,
+            state,
+        )
+        return (state.urn, state.experts), state.experts
+
+    dtype = jnp.uint8 if experts <= 256 else jnp.uint16
+    urn = jnp.zeros((tokens * rounds if routing.topical else 1, *lanes), dtype)
+    first = jnp.zeros((top_k, *lanes), jnp.int32)
+    return jax.lax.scan(token, (urn, first), jnp.arange(tokens))[1]

@@ -1,0 +1,148 @@
+"""The surface: random windows of many requests, from which every batch and draft length is read at once.
+
+A window is the last emitted token (position 0) and the drafts after it (1..k). Drafts up to the run are the
+text itself. Those after it were rejected and, being other tokens, load other experts; what they load is a
+stated assumption, the tail:
+
+    request    another place of the same request (default)
+    text       the same text went on: as if they had been accepted
+    anywhere   any place of any request
+
+Exact for i.i.d. and by-depth acceptance, whose runs do not depend on where in the text they start.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from montecarlo import acceptance, coverage, routing
+from montecarlo.keys import Stream, generator, key
+from montecarlo.routing import Routing
+from montecarlo.text import Text
+
+TAILS = ("request", "text", "anywhere")
+
+
+def runs(survival: np.ndarray, *, seed: int, world: int, requests: int, step: int = 0) -> jax.Array:
+    """Runs [requests] of one step of one world, given survival [depths]."""
+    stream = jax.random.fold_in(key(seed, world, Stream.RUN), step)
+    return acceptance.sample(jnp.asarray(survival, jnp.float32), stream, requests)
+
+
+@partial(jax.jit, static_argnames=("batches", "tokens", "requests", "elsewhere"))
+def _sampled(
+    process: Routing,
+    stream: jax.Array,
+    break_at: jax.Array,
+    *,
+    batches: tuple[int, ...],
+    tokens: int,
+    requests: int,
+    elsewhere: bool,
+) -> jax.Array:
+    experts = routing.sample(process, stream, break_at, tokens=tokens, requests=requests, elsewhere=elsewhere)
+    windows = jax.lax.map(lambda token: coverage.bitsets(token, process.accept.shape[1]), experts)
+    return coverage.count(windows, batches=batches)
+
+
+def sampled(
+    process: Routing,
+    survival: np.ndarray,
+    *,
+    seed: int,
+    world: int,
+    requests: int,
+    batches: tuple[int, ...],
+    tail: str,
+) -> np.ndarray:
+    """Distinct experts [len(survival) + 1, groups, layers] (uint16) of one world of synthetic requests.
+
+    `groups` is the axis of `coverage.count`.
+    """
+    tokens = len(survival) + 1
+    if tail == "text":
+        break_at = jnp.full(requests, tokens, jnp.int32)
+    else:
+        break_at = runs(survival, seed=seed, world=world, requests=requests) + 1
+    counted = _sampled(
+        process,
+        key(seed, world, Stream.TEXT),
+        break_at,
+        batches=batches,
+        tokens=tokens,
+        requests=requests,
+        elsewhere=tail == "anywhere",
+    )
+    return np.asarray(counted)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recorded text and its tokens as bitsets on the device: pool [tokens + 1, words, layers], the last empty."""
+
+    text: Text
+    pool: jax.Array
+
+    @classmethod
+    def of(cls, text: Text, experts: int, block: int = 1 << 16) -> "Recording":
+        """Pack the experts of `text` (ids below `experts`) block by block."""
+        pack = jax.jit(partial(coverage.bitsets, count=experts))
+        parts = []
+        for low in range(0, len(text.experts), block):
+            rows = np.asarray(text.experts[low : low + block], np.int32)
+            parts.append(np.asarray(pack(jnp.asarray(rows.transpose(2, 0, 1)))).transpose(1, 0, 2))
+        empty = np.zeros((1, *parts[0].shape[1:]), np.uint32)
+        return cls(text, jnp.asarray(np.concatenate([*parts, empty])))
+
+
+@partial(jax.jit, static_argnames=("batches",))
+def _replayed(pool: jax.Array, positions: jax.Array, *, batches: tuple[int, ...]) -> jax.Array:
+    windows = jax.lax.map(lambda at: pool[at].transpose(1, 0, 2), positions)
+    return coverage.count(windows, batches=batches)
+
+
+def replayed(
+    recording: Recording,
+    survival: np.ndarray,
+    *,
+    seed: int,
+    world: int,
+    step: int,
+    requests: int,
+    batches: tuple[int, ...],
+    tail: str,
+    replicate: int | None = None,
+) -> np.ndarray:
+    """Distinct experts [len(survival) + 1, groups, layers] (uint16) of one step of one world of recorded requests.
+
+    The world draws `requests` of the recorded ones without replacement; every step of it places one window
+    in each, at a uniform position. With a bootstrap `replicate` they are drawn from a resample (with
+    replacement) of the recorded requests, the same for all worlds of the replicate.
+    """
+    text, depths = recording.text, np.arange(len(survival) + 1)[:, None]
+    everyone = np.arange(text.requests)
+    if replicate is not None:
+        everyone = generator(seed, replicate, Stream.BOOTSTRAP).choice(everyone, text.requests)
+    chosen = everyone[generator(seed, world, Stream.ORDER).permutation(text.requests)[:requests]]
+    start, elsewhere = (
+        generator(seed, world, Stream.START, step),
+        generator(seed, world, Stream.ELSEWHERE, step),
+    )
+
+    def place(draw: np.random.Generator, request: np.ndarray) -> np.ndarray:
+        return np.minimum(
+            (draw.random(requests) * text.lengths[request]).astype(np.int64), text.lengths[request] - 1
+        )
+
+    positions = text.positions(chosen, place(start, chosen), depths)
+    if tail != "text":
+        run = np.asarray(runs(survival, seed=seed, world=world, requests=requests, step=step))
+        other = chosen if tail == "request" else elsewhere.integers(text.requests, size=requests)
+        rejected = depths - run - 1
+        tail_positions = text.positions(other, place(elsewhere, other), np.maximum(rejected, 0))
+        positions = np.where(rejected >= 0, tail_positions, positions)
+    positions = np.where(positions < 0, len(recording.pool) - 1, positions)
+    return np.asarray(_replayed(recording.pool, jnp.asarray(positions, jnp.int32), batches=batches))

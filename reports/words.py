@@ -1,0 +1,109 @@
+"""Numbers as phrases, and the answer in words. No number here is written by hand: each is looked up."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from reports.scenario import Row, Scenario, split
+from studies.results import Results
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share as a percentage: 0.17 -> 17 %."""
+    return f"{_number(100 * share, digits)} %"
+
+
+def gain(speedup: float, digits: int = 0) -> str:
+    """A speedup as a signed percentage: 1.17 -> +17 %."""
+    return f"{_signed(speedup, digits)} %"
+
+
+def span(first: int, last: int) -> str:
+    """A range of whole numbers: 4, or 1 to 4."""
+    return f"{first}" if first == last else f"{first} to {last}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """The items with commas, and an "and" before the last."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def answer(results: Results) -> list[str]:
+    """The answer in words, one entry per scenario, at the context each scenario is shown at."""
+    return [f"{scenario.subject}: {verdict(scenario)}" for scenario in split(results)]
+
+
+def verdict(scenario: Scenario) -> str:
+    """How far to draft at which batch, and how sure that is; "none" where drafting does not pay."""
+    if scenario.priced.is_empty():
+        return "nothing fits in memory, at any batch studied."
+    if scenario.drafts.is_empty():
+        return "no draft length above 0 was studied, so whether drafting pays is not known."
+    rows = [row for row in scenario.choices() if row["context_tokens"] == scenario.context]
+    parts: list[str] = []
+    shut: list[str] = []
+    explained = False
+    for length, group in groupby(rows, key=_recommended):
+        cells = list(group)
+        batches = span(cells[0]["batch"], cells[-1]["batch"])
+        if length is None:
+            shut.append(batches)
+        elif length == 0:
+            parts.append(f"none at batch {batches}" if parts else f"do not draft at batch {batches}")
+        else:
+            verb = "" if explained else "draft "
+            parts.append(f"{verb}{length} ahead at batch {batches} ({_gains(cells, explained)})")
+            explained = True
+    said = f"{', '.join(parts)}."
+    if not explained:
+        peak = scenario.peak()
+        said += (
+            f" Drafting reaches {gain(peak['speedup'], 1)} at best: {peak['draft_length']} ahead"
+            f" at batch {peak['batch']}."
+        )
+    if shut:
+        said += f" Batch {listed(shut)} does not fit in memory."
+    return said + _extrapolated(rows)
+
+
+def _gains(cells: list[Row], explained: bool) -> str:
+    """The gain at the recommended length over a group of batches, and where 90 % of worlds lie.
+
+    Over several batches the interval is the envelope, so at each of them it holds at least 90 % of worlds.
+    """
+    speedups = [cell["at"]["speedup"] for cell in cells]
+    low = min(cell["at"]["speedup_p05"] for cell in cells)
+    high = max(cell["at"]["speedup_p95"] for cell in cells)
+    digits = 0 if high - low >= 0.02 else 1
+    least, most = _signed(min(speedups), digits), _signed(max(speedups), digits)
+    said = f"{most} %" if least == most else f"{least} to {most} %"
+    bounds = _signed(low, digits), _signed(high, digits)
+    if cells[0]["at"]["worlds"] < 2 or set(bounds) == {most}:
+        return said
+    worlds = "between" if explained else "90 % of worlds between"
+    return f"{said}, {worlds} {bounds[0]} and {bounds[1]} %"
+
+
+def _extrapolated(rows: list[Row]) -> str:
+    lengths = sorted({row["recommended"] for row in rows if row["at"] and row["at"]["extrapolated"]})
+    if not lengths:
+        return ""
+    named = (
+        f"Length {lengths[0]} reaches"
+        if len(lengths) == 1
+        else f"Lengths {listed([*map(str, lengths)])} reach"
+    )
+    return f" {named} past the measured depths: acceptance there is extrapolated."
+
+
+def _recommended(row: Row) -> int | None:
+    length: int | None = row["recommended"]
+    return length
+
+
+def _signed(speedup: float, digits: int) -> str:
+    value = round(100 * (speedup - 1), digits)
+    return "0" if value == 0 else f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")

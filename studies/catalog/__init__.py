@@ -1,0 +1,111 @@
+"""The catalogue: targets and hardware by id, or from a user's own TOML file with the keys of one entry."""
+
+import difflib
+import tomllib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from montecarlo.attention import Attention
+from montecarlo.errors import InputError
+from montecarlo.ffn import Dense, MoE
+from montecarlo.hardware import Hardware
+from montecarlo.target import Target
+
+# In the field's catalogue, priced in a later version.
+LATER = {
+    "target": ("deepseek-v4-pro", "deepseek-v3", "deepseek-r1", "kimi-k2", "qwen3.6-35b-a3b"),
+    "drafter": ("eagle-3.1", "mtp", "dflash", "ssd", "dspark"),
+    "prices": ("achieved",),
+    "hardware": (),
+}
+
+
+@cache
+def table(name: str) -> dict[str, dict[str, Any]]:
+    """All entries of `targets` or `hardware`, by id."""
+    return tomllib.loads(resources.files(__name__).joinpath(f"{name}.toml").read_text("utf-8"))
+
+
+def refuse(what: str, given: str, allowed: list[str]) -> InputError:
+    """The error for an id that is not one: named if it is known but not built, else with the nearest one."""
+    if given in LATER.get(what, ()):
+        return InputError(f"{what} {given!r} is not built yet; built: {', '.join(allowed)}")
+    near = difflib.get_close_matches(given, allowed, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return InputError(f"unknown {what} {given!r}; {hint}allowed: {', '.join(allowed)}")
+
+
+def entry(what: str, given: str) -> dict[str, Any]:
+    """The catalogue entry of an id, or the content of a TOML file."""
+    entries = table("targets" if what == "target" else what)
+    if given in entries:
+        return entries[given]
+    if given.endswith(".toml"):
+        try:
+            return tomllib.loads(Path(given).read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise InputError(f"{what} file {given} cannot be read: {error}") from error
+    raise refuse(what, given, sorted(entries))
+
+
+def hardware(given: str) -> Hardware:
+    """The device of an id or file."""
+    read = entry("hardware", given)
+    try:
+        return Hardware.of(
+            bf16=read["bf16_flops_per_s"],
+            fp8=read.get("fp8_flops_per_s"),
+            fp4=read.get("fp4_flops_per_s"),
+            bandwidth=read["memory_bytes_per_s"],
+            memory=read["memory_bytes"],
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"hardware {given} needs the numbers bf16_flops_per_s, memory_bytes_per_s and memory_bytes ({error} is missing or no number)"
+        ) from error
+
+
+def target(given: str) -> Target:
+    """The target of an id or file; raises InputError for one that only the post's formula prices."""
+    read = entry("target", given)
+    if read.get("post"):
+        raise InputError(
+            f"target {given!r} is priced by prices = post only so far; its attention is not built yet"
+        )
+    try:
+        return Target.of(
+            hidden=read["hidden"],
+            vocabulary=read["vocabulary"],
+            attention=tuple((_layers(row), Attention.of(**_rest(row))) for row in read["attention"]),
+            ffn=tuple((_layers(row), _ffn(row)) for row in read["ffn"]),
+            weight_format=read.get("weight_format", "bf16"),
+            expert_format=read.get("expert_format", "bf16"),
+            kv_format=read.get("kv_format", "bf16"),
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"target {given} needs hidden, vocabulary, attention and ffn as in `studies/catalog/targets.toml` ({error})"
+        ) from error
+
+
+def _layers(row: dict[str, Any]) -> int:
+    if not isinstance(row["layers"], int) or row["layers"] < 1:
+        raise InputError(
+            f"a layer list says layers = {row['layers']!r}; it must be a whole number of at least 1"
+        )
+    return row["layers"]
+
+
+def _rest(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "layers"}
+
+
+def _ffn(row: dict[str, Any]) -> Dense | MoE:
+    sizes = {key: value for key, value in _rest(row).items() if key != "kind"}
+    if row["kind"] == "dense":
+        return Dense.of(**sizes)
+    if row["kind"] == "moe":
+        return MoE.of(**sizes)
+    raise InputError(f"a feed-forward layer is of kind {row['kind']!r}; allowed: dense, moe")

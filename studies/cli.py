@@ -1,0 +1,233 @@
+"""The command line: parse, call, print. One line and exit 2 for the user's mistakes, 1 for a task that failed."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from montecarlo.errors import InputError, TaskFailed
+from studies import catalog, config, results
+from studies.results import Results
+from traces import profiles
+
+STUDIES = ("optimal-k",)
+NOT_BUILT = {
+    "compare": "comparing runs",
+    "trace": "importing, describing, fitting and synthesising traces (npz traces go in with `run --trace`)",
+    "target": "importing a target from a Hugging Face config",
+    "calibrate": "calibrating prices from a benchmark",
+}
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="What are the odds that drafting pays? Monte Carlo studies of speculative decoding on mixture-of-experts models.",
+)
+out_console, err_console = Console(), Console(stderr=True)
+
+
+@app.command("list")
+def list_() -> None:
+    """Show studies, targets, hardware, drafters, prices and profiles, each with its id."""
+    table = Table("what", "id", "", box=None, header_style="bold", pad_edge=False)
+    table.add_row("study", "optimal-k", "how far ahead to draft, by batch and context, with the odds")
+    for name, entry in catalog.table("targets").items():
+        table.add_row(
+            "target",
+            name,
+            "prices = post only" if entry.get("post") else entry["confidence"].split(" (")[0] + " confidence",
+        )
+    for name, entry in catalog.table("hardware").items():
+        table.add_row(
+            "hardware",
+            name,
+            f"{entry['memory_bytes'] / 1e9:g} GB at {entry['memory_bytes_per_s'] / 1e12:g} TB/s",
+        )
+    table.add_row("drafter", "eagle-3", "one decoder layer derived from the target, run once per draft")
+    table.add_row("drafter", "fraction:C", "C of an undrafted target step per draft")
+    table.add_row("drafter", "free", "costs nothing: the upper bound")
+    table.add_row("prices", "ideal", "rooflines, kernel by kernel")
+    table.add_row("prices", "post", "the post's chart formula (deepseek-v4-flash on b200-sxm)")
+    for name in profiles.shipped():
+        profile = profiles.load(name)
+        table.add_row(f"{profile.kind} profile", name, profile.title)
+    table.add_row("routing", "uniform", "every expert alike, every token on its own")
+    table.add_row("routing", "trace", "the recorded routing given with --trace")
+    Console(width=max(out_console.width, 110)).print(table)
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="A study's id; see `draftodds list`.")],
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="TOML file; see docs/configuration.md.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; VALUE is TOML.")
+    ] = None,
+    trace: Annotated[Path | None, typer.Option(help="A recorded routing trace (npz) to replay.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Results folder [default: out/STUDY].")] = None,
+    worlds: Annotated[int | None, typer.Option(help="Number of worlds to draw.")] = None,
+    error: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PERCENT", help="Draw worlds until every speedup's Monte Carlo error is below this."
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Replace results of another configuration in the folder.")
+    ] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A cluster's scheduler (not built yet).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the best lengths as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Run a study: simulate, write result files, figures and report.html, and print the answer."""
+    if study not in STUDIES:
+        raise catalog.refuse("study", study, list(STUDIES))
+    if scheduler is not None:
+        raise InputError("--scheduler is not built yet; leave it out to run on this machine")
+    if worlds is not None and error is not None:
+        raise InputError(
+            "--worlds and --error exclude each other: give the number of worlds, or the error to reach"
+        )
+    if as_json and quiet:
+        raise InputError("--json and --quiet exclude each other")
+    overrides: dict[str, Any] = {
+        "worlds": worlds,
+        "error": error,
+        "seed": seed,
+        "trace": None if trace is None else str(trace),
+    }
+    resolved = config.resolve(config_file, set_ or [], overrides)
+    from studies import optimal_k, runner, scenario
+
+    resolved = scenario.fill(resolved)
+    folder = out or Path("out") / study
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err_console,
+        transient=True,
+        disable=quiet or as_json,
+    ) as bar:
+        shown = bar.add_task("simulating", total=None)
+        found = runner.run(
+            optimal_k,
+            study,
+            resolved,
+            folder,
+            fresh=fresh,
+            progress=lambda done, total: bar.update(shown, completed=done, total=total),
+        )
+        bar.update(shown, description="drawing")
+        from reports import page
+
+        runner.finish(folder, page.render(folder), study, resolved)
+    if as_json:
+        out_console.file.write(json.dumps(_summary(found, folder), allow_nan=False) + "\n")
+    elif not quiet:
+        _show(found, folder)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A results folder.")],
+    pdf: Annotated[bool, typer.Option("--pdf", help="(not built yet)")] = False,
+    style: Annotated[str | None, typer.Option(help="paper or slides (not built yet)")] = None,
+) -> None:
+    """Draw the figures and the report of a results folder again."""
+    if pdf or style is not None:
+        raise InputError(
+            "--pdf and --style are not built yet; `draftodds report DIR` writes report.html and figures"
+        )
+    results.read(folder)
+    from reports import page
+
+    try:
+        page.render(folder)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror}") from error
+    out_console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
+
+
+def _show(found: Results, folder: Path) -> None:
+    from reports.words import answer
+
+    for sentence in answer(found):
+        out_console.print(sentence, highlight=False, markup=False)
+    for (name,), rows in found.best.partition_by("scenario", as_dict=True, maintain_order=True).items():
+        contexts = rows["context_tokens"].unique().sort().to_list()
+        out_console.print(
+            f"\n{name}: recommended draft length and its speedup", style="bold", markup=False, highlight=False
+        )
+        table = Table(box=None, pad_edge=False)
+        table.add_column("batch", justify="right")
+        for context in contexts:
+            table.add_column(f"{context:,} tokens", justify="right")
+        speedups = {
+            (row["batch"], row["context_tokens"], row["draft_length"]): row["speedup"]
+            for row in found.grid.filter(pl.col("scenario") == name).iter_rows(named=True)
+        }
+        for batch in rows["batch"].unique().sort():
+            line = []
+            for context in contexts:
+                cell = rows.filter(pl.col("batch") == batch, pl.col("context_tokens") == context)
+                length = cell["recommended"].item() if len(cell) else None
+                line.append(
+                    "does not fit" if length is None else f"{length}  {speedups[batch, context, length]:.2f}x"
+                )
+            table.add_row(str(batch), *line)
+        out_console.print(table)
+    out_console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
+
+
+def _summary(found: Results, folder: Path) -> dict[str, Any]:
+    from reports.words import answer
+
+    return {
+        "folder": str(folder),
+        "answer": answer(found),
+        "best": _finite(found.best.to_dicts()),
+        "changes": found.changes.to_dicts(),
+        "notes": found.notes,
+    }
+
+
+def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """NaN and infinity as null: JSON has neither."""
+    return [
+        {key: None if isinstance(v, float) and v - v != 0 else v for key, v in row.items()} for row in rows
+    ]
+
+
+def main() -> None:
+    """Entry point: map the user's mistakes to one line and exit code 2, a failed task to 1, an interrupt to 130."""
+    arguments = sys.argv[1:] or ["--help"]
+    try:
+        if arguments[0] in NOT_BUILT:
+            raise InputError(f"`draftodds {arguments[0]}` is not built yet: {NOT_BUILT[arguments[0]]}")
+        code = app(args=arguments, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except (typer.TyperException, InputError) as error:
+        _fail(error.format_message() if isinstance(error, typer.TyperException) else str(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted: finished work is kept; run the same command again to go on", 130)
+    except TaskFailed as error:
+        _fail(str(error), 1)
+
+
+def _fail(message: str, code: int) -> None:
+    sys.stderr.write(f"draftodds: {' '.join(message.split())}\n")
+    sys.exit(code)

@@ -1,0 +1,176 @@
+"""The configuration of a study: its keys, what they may be, and how files and --set become one.
+
+pydantic checks shape and spelling; what the numbers may be physically is checked by the `of` of the thing
+they build (studies/scenario.py). A resolved configuration names everything and reads back as it was written.
+"""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomlkit
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from montecarlo.errors import InputError
+
+BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+CONTEXTS = [4096]
+LENGTHS = list(range(9))
+ALIASES = {"num_speculative_tokens": "draft_length"}
+GRID_KEYS = {"batch", "context_tokens", "draft_length"}
+LONGEST_DRAFT = 64
+
+
+def _grid(value: Any) -> Any:
+    return sorted(set(value)) if isinstance(value, list) and all(isinstance(v, int) for v in value) else value
+
+
+def _one_or_more(value: Any) -> Any:
+    return [value] if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Whole = Annotated[int, Field(strict=True)]
+Grid = Annotated[list[Whole], BeforeValidator(_grid), BeforeValidator(_one_or_more), Field(min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Scenario(_Strict):
+    """One deployment: what is priced, on what, with which traffic. None means the target's default."""
+
+    name: str = ""
+    target: str = "gpt-oss-120b"
+    hardware: str = "h200-sxm"
+    devices: Literal[1] = 1
+    tp: Literal[1] = 1
+    ep: Literal[1] = 1
+    drafter: str | None = None
+    prices: str = "ideal"
+    routing: str | None = None
+    acceptance: float | list[float] | dict[Literal["hazard", "survival"], list[float]] | str | None = None
+    tail: Literal["request", "text", "anywhere"] = "request"
+    batch: Annotated[Grid, Field()] | None = None
+    context_tokens: Grid = CONTEXTS
+    draft_length: Grid = LENGTHS
+
+
+class Study(_Strict):
+    """A study's configuration: scenarios and how hard to work. `error` [%] replaces `worlds` when given."""
+
+    worlds: Annotated[int, Field(ge=2, le=1_000_000)] = 128
+    world_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 512
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    error: Annotated[float, Field(gt=0, le=100)] | None = None
+    trace: str | None = None
+    trace_sha256: str | None = None
+    scenario: Annotated[list[Scenario], Field(min_length=1)]
+
+
+STUDY_KEYS = set(Study.model_fields) - {"scenario", "trace_sha256"}
+SCENARIO_KEYS = set(Scenario.model_fields)
+
+
+def default() -> dict[str, Any]:
+    """The default study, as a plain dictionary."""
+    return tomllib.loads(resources.files("studies").joinpath("default.toml").read_text("utf-8"))
+
+
+def parse_set(given: str) -> tuple[str, Any]:
+    """`key=value` with a TOML value; a bare word is a string."""
+    key, equals, text = given.partition("=")
+    key = ALIASES.get(key.strip(), key.strip())
+    if not equals:
+        raise InputError(f"--set takes key=value, not {given!r}")
+    _known(key, STUDY_KEYS | SCENARIO_KEYS)
+    try:
+        return key, tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, text.strip()
+
+
+def _known(key: str, allowed: set[str]) -> None:
+    if key not in allowed:
+        near = difflib.get_close_matches(key, sorted(allowed | set(ALIASES)), n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputError(f"unknown key {key!r}; {hint}allowed: {', '.join(sorted(allowed))}")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A configuration file as a dictionary, its keys checked; top-level scenario keys hold for all scenarios."""
+    try:
+        given = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"configuration {path} does not exist") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"configuration {path} cannot be read: {error}") from error
+    given.pop("study", None)  # written by a run, for its reader
+    given = {ALIASES.get(key, key): value for key, value in given.items()}
+    for key in given:
+        _known(key, STUDY_KEYS | SCENARIO_KEYS | {"scenario", "trace_sha256"})
+    scenarios = given.get("scenario", [{}])
+    if not isinstance(scenarios, list) or not all(isinstance(scenario, dict) for scenario in scenarios):
+        raise InputError(f"configuration {path}: scenario must be tables, each written [[scenario]]")
+    shared = {key: given.pop(key) for key in list(given) if key in SCENARIO_KEYS}
+    named = [{ALIASES.get(key, key): value for key, value in scenario.items()} for scenario in scenarios]
+    for scenario in named:
+        for key in scenario:
+            _known(key, SCENARIO_KEYS)
+    given["scenario"] = [shared | scenario for scenario in named]
+    return given
+
+
+def resolve(path: Path | None, sets: list[str], overrides: dict[str, Any]) -> Study:
+    """The study that a file (None: the default study), --set and other options ask for, checked.
+
+    Without a file, naming anything but grids asks for one scenario of one's own instead of the default's two.
+    """
+    chosen = dict(parse_set(text) for text in sets)
+    chosen |= {key: value for key, value in overrides.items() if value is not None}
+    scenario = {key: value for key, value in chosen.items() if key in SCENARIO_KEYS}
+    own = (scenario.keys() - GRID_KEYS) or "trace" in chosen
+    base = read(path) if path else default()
+    if not path and own:
+        base["scenario"] = [{}]
+    if "worlds" in chosen and "error" not in chosen:
+        base.pop("error", None)
+    base |= {key: value for key, value in chosen.items() if key in STUDY_KEYS}
+    base["scenario"] = [given | scenario for given in base["scenario"]]
+    try:
+        return Study.model_validate(base)
+    except ValidationError as error:
+        raise InputError(_one_line(error)) from error
+
+
+def _one_line(error: ValidationError) -> str:
+    faults: dict[str, str] = {}
+    for fault in error.errors():
+        places = [str(part) for part in fault["loc"] if isinstance(part, str) and "[" not in part]
+        names = [place for place in places if place in STUDY_KEYS | SCENARIO_KEYS]
+        key = names[-1] if names else ".".join(places)
+        if key in faults:
+            continue
+        shown = json.dumps(fault["input"], default=str)[:80]
+        if key in ("devices", "tp", "ep"):
+            message = "more than one device is not built yet; allowed: 1"
+        else:
+            message = fault["msg"].replace("Input should be", "it should be").replace("Input", "it")
+        faults[key] = f"{key} = {shown}: {message}"
+    return "; ".join(faults.values())
+
+
+def to_toml(study: str, resolved: Study) -> str:
+    """The resolved configuration as TOML that `read` takes back."""
+    content = {"study": study} | resolved.model_dump(mode="json", exclude_none=True)
+    return tomlkit.dumps(content)
+
+
+def digest(study: str, resolved: Study) -> str:
+    """What makes two runs the same: SHA-256 of the resolved configuration."""
+    content = json.dumps([study, resolved.model_dump(mode="json", exclude={"trace"})], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()

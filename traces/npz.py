@@ -1,0 +1,112 @@
+"""The npz layout of a routing trace: `expert_ids` [tokens, layers, top_k] and `seq_start` [requests + 1].
+
+    expert_ids   any integer type; row t holds the experts of token t in every MoE layer, in order of generation
+    seq_start    request r holds the tokens seq_start[r] .. seq_start[r+1]-1; begins with 0, ends with tokens
+
+Other arrays in the file are not read. Pickled arrays are never loaded.
+"""
+
+import hashlib
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from montecarlo.errors import InputError
+from montecarlo.text import Text
+
+LAYOUT = (
+    "expected the arrays expert_ids [tokens, layers, top_k] and seq_start [requests + 1], both of integers"
+)
+
+
+def read(path: Path) -> Text:
+    """Read a trace; raises InputError with all its faults, counts and first places, in one line."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError(f"{path} is a single array, not an npz archive; {LAYOUT}")
+            missing = [name for name in ("expert_ids", "seq_start") if name not in archive.files]
+            if missing:
+                raise InputError(f"{path} has no array {' and no array '.join(missing)}; {LAYOUT}")
+            experts, start = archive["expert_ids"], archive["seq_start"]
+    except FileNotFoundError as error:
+        raise InputError(f"trace {path} does not exist") from error
+    except OSError as error:
+        raise InputError(f"trace {path} cannot be read: {error.strerror or 'not an npz archive'}") from error
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        if isinstance(error, InputError):
+            raise
+        cause = (
+            "it holds pickled objects, which are never loaded"
+            if "pickle" in str(error)
+            else "damaged or not an npz archive"
+        )
+        raise InputError(f"trace {path} cannot be read: {cause}; {LAYOUT}") from error
+    faults = _faults(experts, start)
+    if faults:
+        raise InputError(f"trace {path}: {'; '.join(faults)}")
+    # a compact copy: ids are below 65,536
+    dtype = np.uint8 if experts.max() <= 255 else np.uint16
+    return Text.of(experts=experts.astype(dtype, copy=False), start=start.astype(np.int64))
+
+
+def _faults(experts: np.ndarray, start: np.ndarray) -> list[str]:
+    faults = []
+    if experts.dtype.kind not in "iu" or experts.ndim != 3 or min(experts.shape, default=0) < 1:
+        faults.append(
+            f"expert_ids is {experts.dtype} of shape {experts.shape}, not integers [tokens, layers, top_k]"
+        )
+    if start.dtype.kind not in "iu" or start.ndim != 1 or start.size < 2:
+        faults.append(f"seq_start is {start.dtype} of shape {start.shape}, not integers [requests + 1]")
+    if faults:
+        return faults
+    offsets = start.astype(np.int64)
+    if offsets[0] != 0 or offsets[-1] != len(experts):
+        faults.append(
+            f"seq_start runs from {offsets[0]} to {offsets[-1]}; it must run from 0 to the {len(experts)} tokens"
+        )
+    empty = np.flatnonzero(np.diff(offsets) < 1)
+    if empty.size:
+        faults.append(f"seq_start does not rise at {empty.size} requests (first: request {empty[0]})")
+    out = np.argwhere((experts < 0) | (experts > 65534))
+    if out.size:
+        token, layer, slot = out[0]
+        faults.append(
+            f"{len(out)} expert ids are negative or above 65534 (first: {experts[token, layer, slot]} at token {token}, layer {layer})"
+        )
+    return faults
+
+
+def check(text: Text, *, path: Path, layers: int, experts: int, top_k: int) -> None:
+    """Raise InputError where the trace does not fit a target of these MoE layers, experts and top_k."""
+    faults = []
+    if text.experts.shape[1] != layers:
+        faults.append(f"it has {text.experts.shape[1]} layers, the target {layers} MoE layers")
+    if text.experts.shape[2] != top_k:
+        faults.append(f"it has {text.experts.shape[2]} experts per token, the target top_k {top_k}")
+    over = text.experts >= experts
+    if over.any():
+        token, layer, slot = np.argwhere(over)[0]
+        faults.append(
+            f"{int(over.sum())} expert ids are out of range 0..{experts - 1} of the target's {experts} experts "
+            f"(first: {text.experts[token, layer, slot]} at token {token}, layer {layer})"
+        )
+    if not faults:
+        ordered = np.sort(text.experts, axis=2)
+        twice = np.any(ordered[:, :, 1:] == ordered[:, :, :-1], axis=2)
+        if twice.any():
+            token, layer = np.argwhere(twice)[0]
+            faults.append(
+                f"{int(twice.sum())} rows name an expert twice (first: token {token}, layer {layer}: "
+                f"{text.experts[token, layer].tolist()}); rows that were not captured must be left out"
+            )
+    if faults:
+        raise InputError(f"trace {path} does not fit: {'; '.join(faults)}")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of the file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

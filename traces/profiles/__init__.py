@@ -1,0 +1,125 @@
+"""Profiles: fitted processes as readable TOML files, shipped here or written by the user.
+
+A profile says where its numbers come from (`source`) and where they stop (`limits`). Kinds:
+
+    routing      experts, top_k, skew [layers], and optionally concentration and stickiness [layers]
+    acceptance   survival or hazard by depth
+"""
+
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from montecarlo.acceptance import Acceptance
+from montecarlo.errors import InputError
+from montecarlo.routing import Routing
+from traces.fit import power_popularity
+
+KEYS = {
+    "routing": {"skew", "experts", "top_k", "concentration", "stickiness"},
+    "acceptance": {"survival", "hazard"},
+}
+WORDS = {"kind", "id", "title", "source", "limits"}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One profile as read: its kind and words, and its numbers under their own names."""
+
+    kind: str
+    id: str
+    title: str
+    source: str
+    limits: str
+    numbers: dict[str, Any]
+
+
+def shipped() -> list[str]:
+    """Ids of the profiles that come with the package."""
+    return sorted(
+        file.name.removesuffix(".toml")
+        for file in resources.files(__name__).iterdir()
+        if file.name.endswith(".toml")
+    )
+
+
+def load(name: str) -> Profile:
+    """The profile of a shipped id, or of a path to a TOML file; raises InputError for what is neither."""
+    if name in shipped():
+        text = resources.files(__name__).joinpath(f"{name}.toml").read_text("utf-8")
+    elif name.endswith(".toml"):
+        try:
+            text = Path(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"profile {name} cannot be read: {error}") from error
+    else:
+        raise InputError(
+            f"{name!r} is no profile; shipped: {', '.join(shipped())}; or give a path to a .toml file"
+        )
+    try:
+        read = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"profile {name} is not TOML: {error}") from error
+    kind = read.get("kind")
+    if kind not in KEYS:
+        raise InputError(f"profile {name} has kind {kind!r}; allowed: {', '.join(KEYS)}")
+    unknown = set(read) - KEYS[kind] - WORDS
+    if unknown:
+        raise InputError(
+            f"profile {name} has unknown keys {', '.join(sorted(unknown))}; allowed: {', '.join(sorted(KEYS[kind] | WORDS))}"
+        )
+    words = {word: " ".join(str(read.get(word, "")).split()) for word in ("title", "source", "limits")}
+    return Profile(
+        kind, str(read.get("id", name)), **words, numbers={k: v for k, v in read.items() if k in KEYS[kind]}
+    )
+
+
+def acceptance(profile: Profile) -> Acceptance:
+    """The acceptance by depth of an acceptance profile."""
+    return Acceptance.of(survival=profile.numbers.get("survival"), hazard=profile.numbers.get("hazard"))
+
+
+def routing(profile: Profile, *, layers: int, experts: int, top_k: int) -> Routing:
+    """The routing of a profile on a model of `layers` MoE layers, `experts` and `top_k`.
+
+    Carried over to another model, layers are matched by relative depth, skew and stickiness stay, and
+    concentration stays per expert (gpt-oss-20b: 0.8 per expert at 32 experts; the published depth curve of
+    Qwen3.6-35B-A3B, 256 experts, gives 0.5).
+    """
+    numbers = profile.numbers
+    try:
+        own = int(numbers["experts"])
+        columns = {
+            name: np.atleast_1d(np.asarray(numbers[name], np.float64))
+            for name in numbers
+            if name not in ("experts", "top_k")
+        }
+        skew = columns["skew"]
+        concentration = columns.get("concentration", np.full(skew.shape, np.inf))
+        stickiness = columns.get("stickiness", np.zeros(skew.shape))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"profile {profile.id} needs experts (a number) and skew (a list per layer): {error}"
+        ) from error
+    if (
+        not skew.shape == concentration.shape == stickiness.shape
+        or skew.ndim != 1
+        or skew.size == 0
+        or own < 1
+    ):
+        raise InputError(
+            f"profile {profile.id}: skew, concentration and stickiness must be lists of the same length"
+        )
+    if not np.all(np.isfinite(skew)) or skew.min() < 0:
+        raise InputError(f"profile {profile.id}: skew must be 0 or more")
+    nearest = np.minimum((np.arange(layers) + 0.5) / layers * len(skew), len(skew) - 1).astype(int)
+    return Routing.of(
+        popularity=np.stack([power_popularity(value, experts) for value in skew[nearest]]),
+        top_k=top_k,
+        concentration=concentration[nearest] * (experts / own),
+        stickiness=stickiness[nearest],
+    )
