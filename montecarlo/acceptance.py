@@ -52,8 +52,8 @@ class Acceptance:
         if np.any(steps > before):
             depth = int(np.flatnonzero(steps > before)[0]) + 1
             raise InputError(
-                f"survival rises at depth {depth} ({before[depth - 1]:g} to {steps[depth - 1]:g}); it is P(run >= depth) "
-                "and cannot rise. Conditional acceptance is given as {hazard = [...]}"
+                f"survival rises at depth {depth} ({before[depth - 1]:g} to {steps[depth - 1]:g}); "
+                "it is P(run >= depth) and cannot rise. Conditional acceptance is given as {hazard = [...]}"
             )
         hazards = np.divide(steps, before, out=np.zeros_like(steps), where=before > 0)
         return cls(tuple(hazards.tolist()), steps.size)

@@ -33,9 +33,7 @@ class Attention:
                 "the first three must be at least 1, the window at least 0"
             )
         if heads % kv_heads:
-            raise InputError(
-                f"attention has {heads} heads in {kv_heads} groups; heads must be a multiple of kv_heads"
-            )
+            raise InputError(f"attention has {heads} heads in {kv_heads} groups; heads must be a multiple of kv_heads")
         return cls(heads, kv_heads, head_dim, window)
 
     def parameters(self, hidden: int) -> int:

@@ -46,11 +46,9 @@ class Ideal:
             total = total + count * (
                 linear(kind.parameters(target.hidden)) + seconds(core, hardware.bf16, hardware.bandwidth)
             )
-        for count, kind in target.ffn:
-            if isinstance(kind, Dense):
-                total = total + count * linear(kind.parameters(target.hidden))
-            else:
-                total = total + count * linear(kind.router(target.hidden))
+        for count, ffn in target.ffn:
+            always = ffn.parameters(target.hidden) if isinstance(ffn, Dense) else ffn.router(target.hidden)
+            total = total + count * linear(always)
         return np.asarray(total, np.float64)
 
     def moe_seconds(self, tokens: ArrayLike, distinct: ArrayLike) -> Floats:
@@ -62,9 +60,7 @@ class Ideal:
         work = moe.work(self.target.hidden, tokens, distinct, BYTES[stored])
         return seconds(work, self.hardware.peak(stored), self.hardware.bandwidth)
 
-    def draft_seconds(
-        self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike
-    ) -> Floats:
+    def draft_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
         """Seconds of drafting [s], given the undrafted target `step` [s]."""
         return self.drafter.seconds(self.hardware, batch, draft_length, context, step)
 

@@ -29,9 +29,7 @@ class Flat:
     def of(cls, *, fraction: float) -> "Flat":
         """Build it; raises InputError for a negative or endless cost."""
         if not (np.isfinite(fraction) and fraction >= 0):
-            raise InputError(
-                f"drafter fraction is {fraction}; it must be 0 or more, in target steps per draft"
-            )
+            raise InputError(f"drafter fraction is {fraction}; it must be 0 or more, in target steps per draft")
         return cls(float(fraction))
 
     def seconds(

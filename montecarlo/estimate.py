@@ -70,11 +70,7 @@ def best_length(
     _, value_error = speedup(tokens[best], undrafted, drafted[:, best])
     value = honest_value(tokens, undrafted, drafted, halves[0])
     chosen = np.array(
-        [
-            [choose(tokens, drafted[side]) for side in (half, ~half)]
-            for half in halves
-            if 0 < half.sum() < len(half)
-        ]
+        [[choose(tokens, drafted[side]) for side in (half, ~half)] for half in halves if 0 < half.sum() < len(half)]
     )
     noise = float(np.mean(np.abs(np.diff(lengths[chosen], axis=1)))) if chosen.size else np.nan
     return Best(
@@ -100,9 +96,7 @@ def honest_value(
 
     With `fixed` that length is valued instead, on the same halves. One world is its own other half.
     """
-    sides = (
-        [(half, ~half), (~half, half)] if 0 < half.sum() < len(half) else [(np.full(len(half), True),) * 2]
-    )
+    sides = [(half, ~half), (~half, half)] if 0 < half.sum() < len(half) else [(np.full(len(half), True),) * 2]
     values = []
     for choosing, valuing in sides:
         k = choose(tokens, drafted[choosing]) if fixed is None else fixed

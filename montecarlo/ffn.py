@@ -5,7 +5,8 @@ MoE     every distinct routed expert of the step is read once; every token compu
             flops = 2 (top_k W + W_shared) n,   bytes = (distinct W + W_shared) bytes per weight
         One kernel for routed and shared experts, as in the post ("The economics of speculative decoding",
         I(B) = 2B(k+1) / (b (A(B)+1))).
-(SwiGLU: Shazeer, arXiv 2002.05202. MoE: Shazeer et al., arXiv 1701.06538. Shared experts: DeepSeekMoE, arXiv 2401.06066.)
+(SwiGLU: Shazeer, arXiv 2002.05202. MoE: Shazeer et al., arXiv 1701.06538. Shared experts: DeepSeekMoE,
+arXiv 2401.06066.)
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class MoE:
-    """`experts` routed experts of width `intermediate`, `top_k` per token, shared experts `shared_intermediate` wide."""
+    """`experts` routed experts `intermediate` wide, `top_k` per token, shared experts `shared_intermediate` wide."""
 
     experts: int
     top_k: int
@@ -48,9 +49,7 @@ class MoE:
     def of(cls, *, experts: int, top_k: int, intermediate: int, shared_intermediate: int = 0) -> "MoE":
         """Build a mixture; raises InputError where top_k experts cannot be chosen."""
         if not 1 <= top_k <= experts:
-            raise InputError(
-                f"top_k is {top_k} of {experts} experts; it must be between 1 and the number of experts"
-            )
+            raise InputError(f"top_k is {top_k} of {experts} experts; it must be between 1 and the number of experts")
         if intermediate < 1 or shared_intermediate < 0:
             raise InputError(
                 f"expert widths {intermediate} (routed) and {shared_intermediate} (shared): "

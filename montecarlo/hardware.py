@@ -29,18 +29,14 @@ class Hardware:
     memory: float
 
     @classmethod
-    def of(
-        cls, *, bf16: float, fp8: float | None, fp4: float | None, bandwidth: float, memory: float
-    ) -> "Hardware":
+    def of(cls, *, bf16: float, fp8: float | None, fp4: float | None, bandwidth: float, memory: float) -> "Hardware":
         """Build a device; raises InputError for what cannot be one."""
         for name, value in (("bf16", bf16), ("bandwidth", bandwidth), ("memory", memory)):
             if not (np.isfinite(value) and value > 0):
                 raise InputError(f"hardware {name} is {value}; it must be positive, in FLOP/s, B/s or B")
         for name, value in (("fp8", fp8 or 0.0), ("fp4", fp4 or 0.0)):
             if not (np.isfinite(value) and value >= 0):
-                raise InputError(
-                    f"hardware {name} is {value}; it must be positive, or absent where there is none"
-                )
+                raise InputError(f"hardware {name} is {value}; it must be positive, or absent where there is none")
         return cls(float(bf16), float(fp8 or 0.0), float(fp4 or 0.0), float(bandwidth), float(memory))
 
     def peak(self, stored: str) -> float:

@@ -29,9 +29,7 @@ def weight_bytes(target: Target) -> float:
 def kv_bytes(target: Target, context: ArrayLike) -> Floats:
     """Bytes of KV [B] one sequence holds at `context` [tokens]; a sliding window holds its window."""
     per_token = BYTES[target.kv_format]
-    held = [
-        count * kind.attended(context) * (kind.kv_elements() * per_token) for count, kind in target.attention
-    ]
+    held = [count * kind.attended(context) * (kind.kv_elements() * per_token) for count, kind in target.attention]
     return np.asarray(sum(held), np.float64)
 
 
@@ -47,7 +45,5 @@ def fits(
     held = np.add(context, draft_length) + 1
     drafting = np.asarray(draft_length) > 0
     needed = weight_bytes(target) + np.multiply(batch, kv_bytes(target, held))
-    needed = needed + np.where(
-        drafting, drafter.weight_bytes() + np.multiply(batch, drafter.kv_bytes(held)), 0.0
-    )
+    needed = needed + np.where(drafting, drafter.weight_bytes() + np.multiply(batch, drafter.kv_bytes(held)), 0.0)
     return np.asarray(needed <= hardware.memory)

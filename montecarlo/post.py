@@ -41,9 +41,7 @@ class Post:
         window = np.add(draft_length, 1.0)
         tokens = np.multiply(batch, window)
         projections = np.maximum(2 * W_ATTN * tokens / RIDGE_FP8, W_ATTN)
-        per_sequence = np.maximum(
-            np.multiply(2.0 * PHI * window, context) / RIDGE_BF16, np.multiply(KAPPA, context)
-        )
+        per_sequence = np.maximum(np.multiply(2.0 * PHI * window, context) / RIDGE_BF16, np.multiply(KAPPA, context))
         return np.asarray(LAYERS * (projections + np.multiply(batch, per_sequence)) / BANDWIDTH, np.float64)
 
     def moe_seconds(self, tokens: ArrayLike, distinct: ArrayLike) -> Floats:
@@ -52,9 +50,7 @@ class Post:
         memory = (np.asarray(distinct, np.float64) + SHARED) * (W_E * EXPERT_BYTES)
         return np.asarray(np.maximum(compute, memory) / BANDWIDTH, np.float64)
 
-    def draft_seconds(
-        self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike
-    ) -> Floats:
+    def draft_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
         """c g of one undrafted target `step` [s]."""
         return np.asarray(np.multiply(self.drafter.fraction, draft_length) * step, np.float64)
 

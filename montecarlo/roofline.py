@@ -30,11 +30,9 @@ class Work:
 
 def seconds(work: Work, peak: ArrayLike, bandwidth: ArrayLike) -> Floats:
     """Roofline seconds [s] of one kernel at `peak` [FLOP/s] and `bandwidth` [B/s]; shapes broadcast."""
-    compute = np.asarray(work.flops, np.float64) / peak
-    memory = np.asarray(work.bytes, np.float64) / bandwidth
-    return np.maximum(compute, memory)
+    return np.maximum(np.divide(work.flops, peak), np.divide(work.bytes, bandwidth))
 
 
 def intensity(work: Work) -> Floats:
     """Arithmetic intensity [FLOP/B]; compute-bound above the ridge peak / bandwidth."""
-    return np.asarray(work.flops, np.float64) / work.bytes
+    return np.divide(work.flops, work.bytes)

@@ -60,23 +60,19 @@ class Routing:
         concentration: ArrayLike = np.inf,
         stickiness: ArrayLike = 0.0,
     ) -> "Routing":
-        """Build a process from `popularity` [L, E] (normalised here), `concentration` and `stickiness` [L] or scalar."""
+        """Build a process from `popularity` [L, E] (any scale), `concentration` and `stickiness` [L] or scalar."""
         shares = np.asarray(popularity, np.float64)
         if shares.ndim != 2 or not np.all(np.isfinite(shares)) or shares.min() <= 0:
             raise InputError("popularity must be [layers, experts] with positive, finite shares")
         layers, experts = shares.shape
         if not 1 <= top_k <= experts:
-            raise InputError(
-                f"top_k is {top_k} of {experts} experts; it must be between 1 and the number of experts"
-            )
+            raise InputError(f"top_k is {top_k} of {experts} experts; it must be between 1 and the number of experts")
         topic = np.broadcast_to(np.asarray(concentration, np.float64), (layers,))
         sticky = np.broadcast_to(np.asarray(stickiness, np.float64), (layers,))
         if not np.all(topic > 0):
             raise InputError("concentration must be positive (infinite: no topics)")
         if sticky.min() < 0 or sticky.max() > 1:
-            raise InputError(
-                f"stickiness is {sticky.min():g} to {sticky.max():g}; a probability is between 0 and 1"
-            )
+            raise InputError(f"stickiness is {sticky.min():g} to {sticky.max():g}; a probability is between 0 and 1")
         tables = [alias_table(row / row.sum()) for row in shares]
         return cls(
             accept=jnp.asarray(np.stack([accept for accept, _ in tables]), jnp.float32),
@@ -147,9 +143,7 @@ def sample(
         copy = jnp.take_along_axis(urn, jnp.maximum(which, 0)[None], axis=0)[0].astype(jnp.int32)
         return jnp.where(uniform < new, from_popularity(jnp.minimum(uniform / new, 1 - 2.0**-24)), copy)
 
-    def token(
-        carry: tuple[jax.Array, jax.Array], position: jax.Array
-    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    def token(carry: tuple[jax.Array, jax.Array], position: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         urn, previous = carry
         token_key = jax.random.fold_in(key, position)
         starts = (position == 0) | (position == request_break)
@@ -161,9 +155,7 @@ def sample(
             uniform = jax.lax.optimization_barrier(unit(jax.random.fold_in(token_key, state.round), lanes))
             sticky = (uniform < keep) & (state.round < top_k)
             keep_now = jnp.where(state.round < top_k, keep, 0.0)
-            rest = jnp.where(
-                sticky, uniform / jnp.maximum(keep_now, 1e-9), (uniform - keep_now) / (1 - keep_now)
-            )
+            rest = jnp.where(sticky, uniform / jnp.maximum(keep_now, 1e-9), (uniform - keep_now) / (1 - keep_now))
             rest = jnp.minimum(rest, 1 - 2.0**-24)
             if routing.topical:
                 before = position * rounds + jnp.minimum(state.round, rounds)
@@ -171,30 +163,20 @@ def sample(
                 slot = position * rounds + state.round
                 urn_next = jax.lax.cond(
                     state.round < rounds,
-                    lambda: jax.lax.dynamic_update_slice(
-                        state.urn, drawn.astype(state.urn.dtype)[None], (slot, 0, 0)
-                    ),
+                    lambda: jax.lax.dynamic_update_slice(state.urn, drawn.astype(state.urn.dtype)[None], (slot, 0, 0)),
                     lambda: state.urn,
                 )
             else:
                 drawn, urn_next = from_popularity(rest), state.urn
-            kept = jax.lax.dynamic_index_in_dim(
-                previous, jnp.minimum(state.round, top_k - 1), 0, keepdims=False
-            )
+            kept = jax.lax.dynamic_index_in_dim(previous, jnp.minimum(state.round, top_k - 1), 0, keepdims=False)
             expert = jax.lax.optimization_barrier(jnp.where(sticky, kept, drawn))
             new = (state.found < top_k) & ~jnp.any(state.experts == expert[None], axis=0)
             here = (jnp.arange(top_k)[:, None, None] == state.found[None]) & new[None]
-            return _Token(
-                jnp.where(here, expert[None], state.experts), state.found + new, urn_next, state.round + 1
-            )
+            return _Token(jnp.where(here, expert[None], state.experts), state.found + new, urn_next, state.round + 1)
 
-        state = _Token(
-            jnp.full((top_k, *lanes), -1, jnp.int32), jnp.zeros(lanes, jnp.int32), urn, jnp.int32(0)
-        )
+        state = _Token(jnp.full((top_k, *lanes), -1, jnp.int32), jnp.zeros(lanes, jnp.int32), urn, jnp.int32(0))
         state = jax.lax.while_loop(
-            lambda state: (
-                (state.round < (rounds if routing.topical else top_k)) | jnp.any(state.found < top_k)
-            ),
+            lambda state: (state.round < (rounds if routing.topical else top_k)) | jnp.any(state.found < top_k),
             candidate,
             state,
         )

@@ -26,10 +26,10 @@ from montecarlo.text import Text
 TAILS = ("request", "text", "anywhere")
 
 
-def runs(survival: np.ndarray, *, seed: int, world: int, requests: int, step: int = 0) -> jax.Array:
-    """Runs [requests] of one step of one world, given survival [depths]."""
-    stream = jax.random.fold_in(key(seed, world, Stream.RUN), step)
-    return acceptance.sample(jnp.asarray(survival, jnp.float32), stream, requests)
+@partial(jax.jit, static_argnames=("requests",))
+def runs(survival: jax.Array, *, seed: int, world: int, requests: int, step: int = 0) -> jax.Array:
+    """Runs [requests] (int32) of one step of one world, given survival [depths] (float32)."""
+    return acceptance.sample(survival, jax.random.fold_in(key(seed, world, Stream.RUN), step), requests)
 
 
 @partial(jax.jit, static_argnames=("batches", "tokens", "requests", "elsewhere"))
@@ -66,7 +66,7 @@ def sampled(
     if tail == "text":
         break_at = jnp.full(requests, tokens, jnp.int32)
     else:
-        break_at = runs(survival, seed=seed, world=world, requests=requests) + 1
+        break_at = runs(survival.astype(np.float32), seed=seed, world=world, requests=requests) + 1
     counted = _sampled(
         process,
         key(seed, world, Stream.TEXT),
@@ -133,13 +133,11 @@ def replayed(
     )
 
     def place(draw: np.random.Generator, request: np.ndarray) -> np.ndarray:
-        return np.minimum(
-            (draw.random(requests) * text.lengths[request]).astype(np.int64), text.lengths[request] - 1
-        )
+        return np.minimum((draw.random(requests) * text.lengths[request]).astype(np.int64), text.lengths[request] - 1)
 
     positions = text.positions(chosen, place(start, chosen), depths)
     if tail != "text":
-        run = np.asarray(runs(survival, seed=seed, world=world, requests=requests, step=step))
+        run = np.asarray(runs(survival.astype(np.float32), seed=seed, world=world, requests=requests, step=step))
         other = chosen if tail == "request" else elsewhere.integers(text.requests, size=requests)
         rejected = depths - run - 1
         tail_positions = text.positions(other, place(elsewhere, other), np.maximum(rejected, 0))

@@ -39,9 +39,7 @@ class Target:
         """Build a target; raises InputError where the layer lists disagree or hold two kinds of MoE."""
         depths = sum(count for count, _ in attention), sum(count for count, _ in ffn)
         if depths[0] != depths[1] or depths[0] < 1:
-            raise InputError(
-                f"target has {depths[0]} attention and {depths[1]} feed-forward layers; they must agree"
-            )
+            raise InputError(f"target has {depths[0]} attention and {depths[1]} feed-forward layers; they must agree")
         if min(hidden, vocabulary) < 1:
             raise InputError(f"target hidden {hidden} and vocabulary {vocabulary} must be at least 1")
         if sum(isinstance(kind, MoE) for _, kind in ffn) > 1:

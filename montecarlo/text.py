@@ -29,9 +29,7 @@ class Text:
             raise InputError(f"request starts must run from 0 to the number of tokens, {len(experts)}")
         if np.any(np.diff(offsets) < 1):
             first = int(np.flatnonzero(np.diff(offsets) < 1)[0])
-            raise InputError(
-                f"{int(np.sum(np.diff(offsets) < 1))} requests hold no token (first: request {first})"
-            )
+            raise InputError(f"{int(np.sum(np.diff(offsets) < 1))} requests hold no token (first: request {first})")
         return cls(experts, offsets)
 
     @property

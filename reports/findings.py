@@ -16,8 +16,7 @@ def speedup_title(scenario: Scenario) -> str:
     peak = scenario.peak()
     if peak["speedup"] > 1:
         return (
-            f"Drafting {peak['draft_length']} ahead at batch {peak['batch']} pays most:"
-            f" speedup {peak['speedup']:.2f}"
+            f"Drafting {peak['draft_length']} ahead at batch {peak['batch']} pays most: speedup {peak['speedup']:.2f}"
         )
     return f"Drafting does not pay: at best, speedup {peak['speedup']:.2f} at batch {peak['batch']}"
 
@@ -152,6 +151,4 @@ def largest_error(scenario: Scenario) -> str:
     first = max(known, key=lambda error: error.median or 0)
     others = [f"the {error.name}'s {percent(error.median or 0, 2)}" for error in known if error is not first]
     against = f" (against {listed(others)})" if others else ""
-    return (
-        f"The largest is the {first.name}: typically {percent(first.median or 0, 2)} of the speedup{against}."
-    )
+    return f"The largest is the {first.name}: typically {percent(first.median or 0, 2)} of the speedup{against}."

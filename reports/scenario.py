@@ -41,9 +41,7 @@ class Scenario:
     @property
     def context(self) -> int:
         """The context shown where only one can be: 4,096 tokens if priced, else the smallest priced."""
-        contexts = (
-            (self.priced if self.priced.height else self.grid)["context_tokens"].unique().sort().to_list()
-        )
+        contexts = (self.priced if self.priced.height else self.grid)["context_tokens"].unique().sort().to_list()
         return USUAL_CONTEXT if USUAL_CONTEXT in contexts else int(contexts[0])
 
     @property

@@ -91,9 +91,7 @@ def canvas(
     FigureCanvasAgg(figure)
     figure.text(0.14 / WIDTH, 1 - 0.14 / tall, "\n".join(heading), size=12.5, weight="bold", va="top")
     drop = 0.22 + 0.21 * len(heading)
-    figure.text(
-        0.14 / WIDTH, 1 - drop / tall, "\n".join(under), size=9, color=QUIET, va="top", linespacing=1.35
-    )
+    figure.text(0.14 / WIDTH, 1 - drop / tall, "\n".join(under), size=9, color=QUIET, va="top", linespacing=1.35)
     grid = figure.add_gridspec(
         len(panels),
         1,

@@ -87,11 +87,7 @@ def _extrapolated(rows: list[Row]) -> str:
     lengths = sorted({row["recommended"] for row in rows if row["at"] and row["at"]["extrapolated"]})
     if not lengths:
         return ""
-    named = (
-        f"Length {lengths[0]} reaches"
-        if len(lengths) == 1
-        else f"Lengths {listed([*map(str, lengths)])} reach"
-    )
+    named = f"Length {lengths[0]} reaches" if len(lengths) == 1 else f"Lengths {listed([*map(str, lengths)])} reach"
     return f" {named} past the measured depths: acceptance there is extrapolated."
 
 

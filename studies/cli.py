@@ -28,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="What are the odds that drafting pays? Monte Carlo studies of speculative decoding on mixture-of-experts models.",
+    help="What are the odds that drafting pays? Monte Carlo studies of speculative decoding on MoE models.",
 )
 out_console, err_console = Console(), Console(stderr=True)
 
@@ -66,9 +66,7 @@ def list_() -> None:
 @app.command()
 def run(
     study: Annotated[str, typer.Argument(help="A study's id; see `draftodds list`.")],
-    config_file: Annotated[
-        Path | None, typer.Option("--config", help="TOML file; see docs/configuration.md.")
-    ] = None,
+    config_file: Annotated[Path | None, typer.Option("--config", help="TOML file; see docs/configuration.md.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; VALUE is TOML.")
     ] = None,
@@ -77,9 +75,7 @@ def run(
     worlds: Annotated[int | None, typer.Option(help="Number of worlds to draw.")] = None,
     error: Annotated[
         float | None,
-        typer.Option(
-            metavar="PERCENT", help="Draw worlds until every speedup's Monte Carlo error is below this."
-        ),
+        typer.Option(metavar="PERCENT", help="Draw worlds until every speedup's Monte Carlo error is below this."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
     fresh: Annotated[
@@ -97,9 +93,7 @@ def run(
     if scheduler is not None:
         raise InputError("--scheduler is not built yet; leave it out to run on this machine")
     if worlds is not None and error is not None:
-        raise InputError(
-            "--worlds and --error exclude each other: give the number of worlds, or the error to reach"
-        )
+        raise InputError("--worlds and --error exclude each other: give the number of worlds, or the error to reach")
     if as_json and quiet:
         raise InputError("--json and --quiet exclude each other")
     overrides: dict[str, Any] = {
@@ -149,9 +143,7 @@ def report(
 ) -> None:
     """Draw the figures and the report of a results folder again."""
     if pdf or style is not None:
-        raise InputError(
-            "--pdf and --style are not built yet; `draftodds report DIR` writes report.html and figures"
-        )
+        raise InputError("--pdf and --style are not built yet; `draftodds report DIR` writes report.html and figures")
     results.read(folder)
     from reports import page
 
@@ -185,9 +177,7 @@ def _show(found: Results, folder: Path) -> None:
             for context in contexts:
                 cell = rows.filter(pl.col("batch") == batch, pl.col("context_tokens") == context)
                 length = cell["recommended"].item() if len(cell) else None
-                line.append(
-                    "does not fit" if length is None else f"{length}  {speedups[batch, context, length]:.2f}x"
-                )
+                line.append("does not fit" if length is None else f"{length}  {speedups[batch, context, length]:.2f}x")
             table.add_row(str(batch), *line)
         out_console.print(table)
     out_console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
@@ -207,9 +197,7 @@ def _summary(found: Results, folder: Path) -> dict[str, Any]:
 
 def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """NaN and infinity as null: JSON has neither."""
-    return [
-        {key: None if isinstance(v, float) and v - v != 0 else v for key, v in row.items()} for row in rows
-    ]
+    return [{key: None if isinstance(v, float) and v - v != 0 else v for key, v in row.items()} for row in rows]
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ class Study(_Strict):
 
     worlds: Annotated[int, Field(ge=2, le=1_000_000)] = 128
     world_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 512
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     error: Annotated[float, Field(gt=0, le=100)] | None = None
     trace: str | None = None
     trace_sha256: str | None = None

@@ -76,16 +76,12 @@ def conclude(study: Study, worlds: int, done: Mapping[str, Arrays], meta: dict[s
     for index in range(len(study.scenario)):
         built = prepared(plain, index)
         blocks = [done[f"scenario{index}-worlds{first}"] for first in range(0, worlds, BLOCK)]
-        resampled = [
-            done.get(f"scenario{index}-bootstrap{first}") for first in range(0, REPLICATES, REPLICATE_BLOCK)
-        ]
+        resampled = [done.get(f"scenario{index}-bootstrap{first}") for first in range(0, REPLICATES, REPLICATE_BLOCK)]
         grid, best, change = _scenario(
             built,
             np.concatenate([block["moe_seconds"] for block in blocks]),
             np.concatenate([block["distinct"] for block in blocks]),
-            np.concatenate([block["moe_seconds"] for block in resampled if block])
-            if built.recording
-            else None,
+            np.concatenate([block["moe_seconds"] for block in resampled if block]) if built.recording else None,
             study.seed,
         )
         grids.append(grid)
@@ -105,9 +101,7 @@ def _scenario(
     value, error = estimate.speedup(tokens, surface.base[..., None], surface.step)
     by_world = tokens * surface.base[..., None] / surface.step
     trace_error = _trace_error(built, resampled, tokens) if resampled is not None else None
-    touched = [
-        distinct[:, groups].mean(axis=1) / max(built.layers, 1) for groups in slices
-    ]  # [worlds, depth] each
+    touched = [distinct[:, groups].mean(axis=1) / max(built.layers, 1) for groups in slices]  # [worlds, depth] each
     fits = _fits(built)
     rows = []
     for b, batch in enumerate(built.batches):
@@ -185,9 +179,7 @@ def _batch_spread(built: Built, moe: np.ndarray, b: int, tokens: np.ndarray) -> 
     """
     one = Built(**{**built.__dict__, "batches": (built.batches[b],)})
     every = _seconds(one, moe.reshape(-1, 1, moe.shape[-1]))
-    return np.asarray(
-        np.quantile(tokens * every.base[:, 0, :, None] / every.step[:, 0], (0.05, 0.95), axis=0)
-    )
+    return np.asarray(np.quantile(tokens * every.base[:, 0, :, None] / every.step[:, 0], (0.05, 0.95), axis=0))
 
 
 def _trace_error(built: Built, resampled: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -210,9 +202,7 @@ def _uniform_iid_choice(built: Built, lengths: np.ndarray, b: int, c: int) -> in
     first = np.zeros(1)
     if built.experts:
         pmf = exact.distinct_pmf(built.experts, built.top_k, int(max(built.batches) * (built.deepest + 1)))
-        seconds = built.prices.moe_seconds(
-            np.append(tokens, batch)[:, None], np.arange(built.experts + 1)[None, :]
-        )
+        seconds = built.prices.moe_seconds(np.append(tokens, batch)[:, None], np.arange(built.experts + 1)[None, :])
         expected = built.layers * np.sum(pmf[np.append(tokens, batch)] * seconds, axis=1)
         moe, first = expected[:-1], expected[-1:]
     base = built.prices.other_seconds(batch, 0, context) + first
@@ -269,9 +259,7 @@ def _bests(
 def _changes(built: Built, best: pl.DataFrame) -> pl.DataFrame:
     rows = []
     for context in built.contexts:
-        line = best.filter(
-            pl.col("context_tokens") == context, pl.col("drafting_speedup").is_not_null()
-        ).sort("batch")
+        line = best.filter(pl.col("context_tokens") == context, pl.col("drafting_speedup").is_not_null()).sort("batch")
         found = estimate.sign_changes(line["batch"].to_numpy(), line["drafting_speedup"].to_numpy())
         rows += [
             {
@@ -288,5 +276,5 @@ def _changes(built: Built, best: pl.DataFrame) -> pl.DataFrame:
 
 def largest_error(results: Results) -> float:
     """Largest relative Monte Carlo error of any speedup of the grid, in percent."""
-    relative = (results.grid["speedup_se"] / results.grid["speedup"]).drop_nulls()
-    return float(100 * relative.max()) if len(relative) else 0.0  # type: ignore[arg-type]
+    relative = (results.grid["speedup_se"] / results.grid["speedup"]).drop_nulls().to_numpy()
+    return float(100 * relative.max(initial=0.0))

@@ -17,7 +17,9 @@ import polars as pl
 
 from montecarlo.errors import InputError
 
-SCENARIO = {
+Schema = dict[str, type[pl.DataType] | pl.DataType]
+
+SCENARIO: Schema = {
     "scenario": pl.String,
     "study": pl.String,
     "target": pl.String,
@@ -34,7 +36,7 @@ SCENARIO = {
     "context_tokens": pl.Int64,
 }
 
-GRID = SCENARIO | {
+GRID: Schema = SCENARIO | {
     "draft_length": pl.Int64,
     "worlds": pl.Int64,
     "fits": pl.Boolean,
@@ -59,7 +61,7 @@ GRID = SCENARIO | {
     "tokens_per_second_device": pl.Float64,
 }
 
-BEST = SCENARIO | {
+BEST: Schema = SCENARIO | {
     "worlds": pl.Int64,
     "best_draft_length": pl.Int64,
     "recommended": pl.Int64,
@@ -75,7 +77,7 @@ BEST = SCENARIO | {
     "regret_uniform_iid": pl.Float64,
 }
 
-CHANGES = {
+CHANGES: Schema = {
     "scenario": pl.String,
     "context_tokens": pl.Int64,
     "batch_below": pl.Int64,
@@ -119,7 +121,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 def write(folder: Path, results: Results) -> list[str]:
     """Write the three Parquet files into `folder` and return their names."""
     metadata = {"draftodds": json.dumps({"meta": results.meta, "notes": results.notes}, sort_keys=True)}
-    frames: dict[str, tuple[pl.DataFrame, dict[str, Any]]] = {
+    frames: dict[str, tuple[pl.DataFrame, Schema]] = {
         "results.parquet": (results.grid, GRID),
         "best.parquet": (results.best, BEST),
         "changes.parquet": (results.changes, CHANGES),
@@ -139,15 +141,11 @@ def read(folder: Path) -> Results:
     paths = [folder / name for name in ("results.parquet", "best.parquet", "changes.parquet")]
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
-        raise InputError(
-            f"{folder} is not a results folder ({', '.join(missing)} missing); run a study first"
-        )
+        raise InputError(f"{folder} is not a results folder ({', '.join(missing)} missing); run a study first")
     try:
         frames = [pl.read_parquet(path) for path in paths]
         noted = json.loads(pl.read_parquet_metadata(paths[0])["draftodds"])
     except (pl.exceptions.PolarsError, KeyError, ValueError) as error:
-        raise InputError(
-            f"{folder} holds damaged result files ({error}); run the study again with --fresh"
-        ) from error
+        raise InputError(f"{folder} holds damaged result files ({error}); run the study again with --fresh") from error
     grid, best, changes = frames
     return Results(grid, best, changes, notes=noted["notes"], meta=noted["meta"])

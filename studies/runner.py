@@ -6,7 +6,6 @@ configuration resumes; any other content is refused, unless --fresh, which delet
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -39,9 +38,7 @@ class Folder:
             self._enter(fresh)
             self.save("study.toml", config.to_toml(study, resolved).encode())
         except OSError as error:
-            raise InputError(
-                f"cannot write to {path}: {error.strerror}; choose another folder with --out"
-            ) from error
+            raise InputError(f"cannot write to {path}: {error.strerror}; choose another folder with --out") from error
 
     def _enter(self, fresh: bool) -> None:
         if self.path.exists() and not self.path.is_dir():
@@ -59,7 +56,8 @@ class Folder:
                     inside.unlink(missing_ok=True)
         elif manifest is not None and manifest["digest"] != self.digest:
             raise InputError(
-                f"{self.path} holds the results of another configuration; choose another folder with --out, or --fresh to replace them"
+                f"{self.path} holds the results of another configuration; "
+                "choose another folder with --out, or --fresh to replace them"
             )
         elif manifest is not None:
             self.files = list(manifest["files"])
@@ -73,25 +71,27 @@ class Folder:
         except FileNotFoundError:
             return None
         except (NotADirectoryError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{self.path / MANIFEST} is damaged; choose another folder with --out"
-            ) from error
+            raise InputError(f"{self.path / MANIFEST} is damaged; choose another folder with --out") from error
         return dict(read)
 
     def note(self, names: list[str]) -> None:
         """Add files to the manifest."""
         self.files = sorted({*self.files, *names, MANIFEST})
         content = json.dumps({"digest": self.digest, "files": self.files}, indent=1)
-        write_atomically(self.path / MANIFEST, lambda path: path.write_text(content, "utf-8") and None)
+        write_atomically(self.path / MANIFEST, lambda path: _put(path, content.encode()))
 
     def save(self, name: str, content: bytes) -> None:
         """Write one file and note it; the manifest first, so that nothing unlisted is ever left."""
         self.note([name])
-        write_atomically(self.path / name, lambda path: path.write_bytes(content) and None)
+        write_atomically(self.path / name, lambda path: _put(path, content))
 
     def block(self, task: Task) -> Path:
         """Where the arrays of a task are kept."""
         return self.path / BLOCKS / f"{task.name}.npz"
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def _load(path: Path) -> Arrays | None:
@@ -136,20 +136,13 @@ def perform(folder: Folder, tasks: list[Task], executor: Executor, progress: Pro
     except BaseException:
         executor.shutdown(wait=True, cancel_futures=True)
         for future, task in running.items():
-            if (
-                task.name not in done
-                and future.done()
-                and not future.cancelled()
-                and future.exception() is None
-            ):
+            if task.name not in done and future.done() and not future.cancelled() and future.exception() is None:
                 keep(future)
         raise
     return done
 
 
-def run(
-    study: ModuleType, name: str, resolved: Study, out: Path, *, fresh: bool, progress: Progress
-) -> Results:
+def run(study: ModuleType, name: str, resolved: Study, out: Path, *, fresh: bool, progress: Progress) -> Results:
     """Run `study` (a module with tasks, conclude and largest_error) into `out` and write its result files."""
     _cache_compilations()
     for index in range(len(resolved.scenario)):
@@ -159,9 +152,7 @@ def run(
     meta = {
         "seed": resolved.seed,
         "trace_sha256": resolved.trace_sha256,
-        "versions": {
-            package: _version(package) for package in ("draftodds", "jax", "numpy", "scipy", "polars")
-        },
+        "versions": {package: _version(package) for package in ("draftodds", "jax", "numpy", "scipy", "polars")},
     }
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as executor:
         while True:
@@ -171,9 +162,7 @@ def run(
                 break
             if worlds >= MOST_WORLDS:
                 for notes in found.notes.values():
-                    notes.append(
-                        f"The asked error of {resolved.error} % was not reached with {worlds} worlds."
-                    )
+                    notes.append(f"The asked error of {resolved.error} % was not reached with {worlds} worlds.")
                 break
             worlds *= 2
     folder.note(["results.parquet", "best.parquet", "changes.parquet"])
@@ -198,6 +187,6 @@ def _version(package: str) -> str:
 def _cache_compilations() -> None:
     """Keep compiled programs between runs, in the user's cache folder."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    if shutil.os.access(base if base.exists() else base.parent, os.W_OK):  # type: ignore[attr-defined]
+    if os.access(base if base.exists() else base.parent, os.W_OK):
         jax.config.update("jax_compilation_cache_dir", str(base / "draftodds" / "jax"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -6,16 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from montecarlo import post
 from montecarlo.acceptance import Acceptance
 from montecarlo.cost import Ideal
-from montecarlo.drafter import Eagle3, Flat
 from montecarlo.errors import InputError
 from montecarlo.post import Post
 from montecarlo.routing import Routing
 from montecarlo.surface import Recording
-from studies import catalog, config
-from traces import npz, profiles
+from studies import catalog, choices, config
+from traces import npz
 
 
 @dataclass(frozen=True)
@@ -49,14 +47,13 @@ class Built:
 
 def build(study: config.Study, index: int) -> Built:
     """Build scenario `index` of a resolved study; raises InputError for what cannot be."""
-    given, notes = study.scenario[index], []
-    prices, (layers, experts, top_k) = _prices(given, notes)
+    given = study.scenario[index]
+    notes: list[str] = []
+    prices, (layers, experts, top_k) = choices.prices(given, notes)
     tracing = given.routing == "trace"
     process, recording = None, None
     if not experts:
-        notes.append(
-            "The target is dense: routing has nothing to choose, so only acceptance and prices matter."
-        )
+        notes.append("The target is dense: routing has nothing to choose, so only acceptance and prices matter.")
     elif tracing:
         if study.trace is None:
             raise InputError("routing = trace needs a trace; give it with --trace PATH")
@@ -64,17 +61,15 @@ def build(study: config.Study, index: int) -> Built:
         npz.check(text, path=Path(study.trace), layers=layers, experts=experts, top_k=top_k)
         recording = Recording.of(text, experts)
     else:
-        process = _routing(str(given.routing), layers, experts, top_k, notes)
-    acceptance = _acceptance(given.acceptance, max(given.draft_length), notes)
+        process = choices.routing(str(given.routing), layers, experts, top_k, notes)
+    acceptance = choices.acceptance(given.acceptance, max(given.draft_length), notes)
     requests = study.world_requests
     if recording:
         requests = min(requests, recording.text.requests)
         shortest = int(recording.text.lengths.min())
         if shortest <= max(given.draft_length):
             count = int(np.sum(recording.text.lengths <= max(given.draft_length)))
-            notes.append(
-                f"{count} requests of the trace are shorter than the longest window; it holds them whole."
-            )
+            notes.append(f"{count} requests of the trace are shorter than the longest window; it holds them whole.")
         notes.append(
             "The trace's accepted text stands in for draft tokens: what rejected drafts load is the assumption "
             f"tail = {given.tail}."
@@ -82,9 +77,7 @@ def build(study: config.Study, index: int) -> Built:
     batches = _batches(given, requests, recording is not None, notes)
     if min(given.draft_length) < 0 or max(given.draft_length) > config.LONGEST_DRAFT:
         wrong = min(given.draft_length) if min(given.draft_length) < 0 else max(given.draft_length)
-        raise InputError(
-            f"draft_length is {wrong}; it must be from 0 (no drafting) to {config.LONGEST_DRAFT}"
-        )
+        raise InputError(f"draft_length is {wrong}; it must be from 0 (no drafting) to {config.LONGEST_DRAFT}")
     if min(given.context_tokens) < 1:
         raise InputError(f"context_tokens is {min(given.context_tokens)}; it must be at least 1")
     labels = {
@@ -136,9 +129,7 @@ def fill(study: config.Study) -> config.Study:
         scenarios.append(filled)
     names = [scenario.name for scenario in scenarios]
     if len(set(names)) < len(names):
-        raise InputError(
-            f"two scenarios are called {next(n for n in names if names.count(n) > 1)!r}; give each a name"
-        )
+        raise InputError(f"two scenarios are called {next(n for n in names if names.count(n) > 1)!r}; give each a name")
     if study.trace is not None and not any(scenario.routing == "trace" for scenario in scenarios):
         raise InputError(
             f"trace {study.trace} is used for nothing: routing = {scenarios[0].routing}; leave out one of them"
@@ -149,110 +140,6 @@ def fill(study: config.Study) -> config.Study:
 
 def _stem(given: str) -> str:
     return Path(given).stem if given.endswith(".toml") else given
-
-
-def _prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tuple[int, int, int]]:
-    """The price list, and (MoE layers, experts, top_k)."""
-    drafter = str(given.drafter)
-    if given.prices == "post":
-        if given.target != "deepseek-v4-flash" or given.hardware != "b200-sxm":
-            raise InputError(
-                f"prices = post is the post's formula for deepseek-v4-flash on b200-sxm, not for {given.target} on {given.hardware}"
-            )
-        flat = _flat(drafter)
-        if flat is None:
-            raise InputError(
-                f"prices = post takes a drafter of a fixed fraction (fraction:0.10 or free), not {drafter!r}"
-            )
-        notes.append(
-            "Prices are the post's chart formula: no LM head, no memory limit, plain MLA over the whole context."
-        )
-        return Post(flat), (post.LAYERS, post.EXPERTS, post.TOP_K)
-    if given.prices != "ideal":
-        raise catalog.refuse("prices", given.prices, ["ideal", "post"])
-    target, hardware = catalog.target(given.target), catalog.hardware(given.hardware)
-    built: Eagle3 | Flat | None = _flat(drafter)
-    if drafter == "eagle-3":
-        built = Eagle3.of(target)
-        notes.append(
-            "EAGLE-3 is derived from the target: one decoder layer at its width with 2H-wide attention inputs, a dense layer "
-            f"{built.ffn.intermediate:,} wide, 3H to H fusion, and the target's whole LM head in every pass."
-        )
-    if built is None:
-        raise catalog.refuse("drafter", drafter, ["eagle-3", "free", "fraction:C"])
-    if isinstance(built, Flat) and built.fraction > 0:
-        notes.append(
-            f"The drafter is assumed to cost {built.fraction:g} of an undrafted target step per drafted token."
-        )
-    moe = target.moe
-    shape = (target.moe_layers, moe.experts, moe.top_k) if moe else (0, 0, 0)
-    return Ideal(target, hardware, built), shape
-
-
-def _flat(drafter: str) -> Flat | None:
-    if drafter == "free":
-        return Flat.of(fraction=0.0)
-    if drafter.startswith("fraction:"):
-        try:
-            return Flat.of(fraction=float(drafter.removeprefix("fraction:")))
-        except InputError:
-            raise
-        except ValueError as error:
-            raise InputError(
-                f"drafter {drafter!r}: fraction:C takes a number, as in fraction:0.10"
-            ) from error
-    return None
-
-
-def _routing(name: str, layers: int, experts: int, top_k: int, notes: list[str]) -> Routing:
-    if name == "uniform":
-        return Routing.of(popularity=np.ones((layers, experts)), top_k=top_k)
-    if name not in profiles.shipped() and not name.endswith(".toml"):
-        routings = [p for p in profiles.shipped() if profiles.load(p).kind == "routing"]
-        raise catalog.refuse("routing", name, ["uniform", "trace", *routings])
-    profile = profiles.load(name)
-    if profile.kind != "routing":
-        raise InputError(f"profile {name} describes {profile.kind}, not routing")
-    if (profile.numbers.get("experts"), profile.numbers.get("top_k")) != (experts, top_k):
-        notes.append(
-            f"Routing is carried over from {profile.title} ({profile.numbers.get('experts')} experts) to {experts} experts: "
-            "layers by relative depth, skew and stickiness kept, concentration kept per expert."
-        )
-    if profile.limits:
-        notes.append(f"Routing profile {profile.id}: {profile.limits}")
-    return profiles.routing(profile, layers=layers, experts=experts, top_k=top_k)
-
-
-def _acceptance(given: Any, deepest: int, notes: list[str]) -> Acceptance:
-    if isinstance(given, str):
-        if given == "trace":
-            raise InputError(
-                "acceptance = trace: an npz routing trace records no runs; name a probability, a list or a profile"
-            )
-        if given not in profiles.shipped() and not given.endswith(".toml"):
-            built = [p for p in profiles.shipped() if profiles.load(p).kind == "acceptance"]
-            raise catalog.refuse(
-                "acceptance",
-                given,
-                [*built, "a probability", "a list (survival by depth)", "{hazard = [...]}"],
-            )
-        profile = profiles.load(given)
-        if profile.kind != "acceptance":
-            raise InputError(f"profile {given} describes {profile.kind}, not acceptance")
-        notes.append(f"Acceptance is carried over from {profile.title}.")
-        law = profiles.acceptance(profile)
-    elif isinstance(given, dict):
-        law = Acceptance.of(**given)
-    elif isinstance(given, list):
-        law = Acceptance.of(survival=given)
-    else:
-        law = Acceptance.iid(float(given))
-        notes.append(f"Acceptance is i.i.d. with probability {float(given):g} at every depth.")
-    if law.known is not None and law.known < deepest:
-        notes.append(
-            f"Acceptance is known to depth {law.known}; deeper drafts keep its last hazard ({law.hazards[-1]:.3f}) and are marked extrapolated."
-        )
-    return law
 
 
 def _acceptance_label(given: Any) -> str:

@@ -17,9 +17,7 @@ from studies.scenario import Built, build
 
 Arrays = dict[str, np.ndarray]
 
-WORLD_WINDOWS = (
-    512  # a world of few recorded requests places several windows in each: at least this many in all
-)
+WORLD_WINDOWS = 512  # a world of few recorded requests places several windows in each: at least this many in all
 INNER_WORLDS = 4  # worlds per bootstrap replicate
 
 
@@ -113,8 +111,4 @@ def bootstrap_block(study_json: str, index: int, first: int, replicates: int) ->
             world = replicate * INNER_WORLDS + inner
             seconds, _ = _priced(built, prices, _world(built, seed, world, replicate))
             means.append([seconds[groups].mean(axis=0) for groups in slices])
-    return {
-        "moe_seconds": np.asarray(means).reshape(
-            replicates, INNER_WORLDS, len(built.batches), built.deepest + 1
-        )
-    }
+    return {"moe_seconds": np.asarray(means).reshape(replicates, INNER_WORLDS, len(built.batches), built.deepest + 1)}

@@ -76,16 +76,12 @@ def fit(
     grid = np.empty((len(CONCENTRATIONS), len(STICKINESSES), tokens, layers))
     for i, concentration in enumerate(CONCENTRATIONS):
         for j, stickiness in enumerate(STICKINESSES):
-            node = Routing.of(
-                popularity=popularity, top_k=top_k, concentration=concentration, stickiness=stickiness
-            )
+            node = Routing.of(popularity=popularity, top_k=top_k, concentration=concentration, stickiness=stickiness)
             grid[i, j] = np.log(distinct_by_window(node, tokens, requests, seed))
     axis = np.log(CONCENTRATIONS)
 
     def splines(window: int) -> list[RectBivariateSpline]:
-        return [
-            RectBivariateSpline(axis, STICKINESSES, grid[:, :, window - 1, layer]) for layer in range(layers)
-        ]
+        return [RectBivariateSpline(axis, STICKINESSES, grid[:, :, window - 1, layer]) for layer in range(layers)]
 
     surfaces = {window: splines(window) for window in {*by_layer, *mean}}
 
@@ -111,8 +107,6 @@ def fit(
 
     start = np.tile([np.log(25.0), 0.2], layers)
     low, high = np.tile([axis[0], 0.0], layers), np.tile([axis[-1], STICKINESSES[-1]], layers)
-    found = least_squares(
-        residuals, start, jac=jacobian, bounds=(low, high), x_scale=np.tile([1.0, 0.2], layers)
-    ).x
+    found = least_squares(residuals, start, jac=jacobian, bounds=(low, high), x_scale=np.tile([1.0, 0.2], layers)).x
     fitted = found.reshape(layers, 2)
     return TopicalSticky(concentration=np.exp(fitted[:, 0]), stickiness=fitted[:, 1])

@@ -16,9 +16,7 @@ import numpy as np
 from montecarlo.errors import InputError
 from montecarlo.text import Text
 
-LAYOUT = (
-    "expected the arrays expert_ids [tokens, layers, top_k] and seq_start [requests + 1], both of integers"
-)
+LAYOUT = "expected the arrays expert_ids [tokens, layers, top_k] and seq_start [requests + 1], both of integers"
 
 
 def read(path: Path) -> Text:
@@ -55,9 +53,7 @@ def read(path: Path) -> Text:
 def _faults(experts: np.ndarray, start: np.ndarray) -> list[str]:
     faults = []
     if experts.dtype.kind not in "iu" or experts.ndim != 3 or min(experts.shape, default=0) < 1:
-        faults.append(
-            f"expert_ids is {experts.dtype} of shape {experts.shape}, not integers [tokens, layers, top_k]"
-        )
+        faults.append(f"expert_ids is {experts.dtype} of shape {experts.shape}, not integers [tokens, layers, top_k]")
     if start.dtype.kind not in "iu" or start.ndim != 1 or start.size < 2:
         faults.append(f"seq_start is {start.dtype} of shape {start.shape}, not integers [requests + 1]")
     if faults:
@@ -74,7 +70,8 @@ def _faults(experts: np.ndarray, start: np.ndarray) -> list[str]:
     if out.size:
         token, layer, slot = out[0]
         faults.append(
-            f"{len(out)} expert ids are negative or above 65534 (first: {experts[token, layer, slot]} at token {token}, layer {layer})"
+            f"{len(out)} expert ids are negative or above 65534 "
+            f"(first: {experts[token, layer, slot]} at token {token}, layer {layer})"
         )
     return faults
 

@@ -9,7 +9,7 @@ from itertools import groupby
 
 import numpy as np
 import polars as pl
-import seaborn as sns  # type: ignore[import-untyped]
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -147,9 +147,7 @@ def _lines(axes: Axes, shown: pl.DataFrame, colours: dict[int, style.Colour]) ->
     """The lines of the speedup figure: solid up to the measured depth, dashed from there on."""
     measured = shown.filter(~pl.col("extrapolated"))
     edges = measured.group_by("batch").agg(edge=pl.col("draft_length").max())
-    beyond = shown.join(edges, on="batch", how="left").filter(
-        pl.col("draft_length") >= pl.col("edge").fill_null(0)
-    )
+    beyond = shown.join(edges, on="batch", how="left").filter(pl.col("draft_length") >= pl.col("edge").fill_null(0))
     for part, dashes in ((measured, ""), (beyond, (3, 1.5))):
         sns.lineplot(
             part.to_dict(as_series=False),

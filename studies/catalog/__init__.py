@@ -63,7 +63,8 @@ def hardware(given: str) -> Hardware:
         )
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"hardware {given} needs the numbers bf16_flops_per_s, memory_bytes_per_s and memory_bytes ({error} is missing or no number)"
+            f"hardware {given} needs the numbers bf16_flops_per_s, memory_bytes_per_s and memory_bytes "
+            f"({error} is missing or no number)"
         ) from error
 
 
@@ -71,9 +72,7 @@ def target(given: str) -> Target:
     """The target of an id or file; raises InputError for one that only the post's formula prices."""
     read = entry("target", given)
     if read.get("post"):
-        raise InputError(
-            f"target {given!r} is priced by prices = post only so far; its attention is not built yet"
-        )
+        raise InputError(f"target {given!r} is priced by prices = post only so far; its attention is not built yet")
     try:
         return Target.of(
             hidden=read["hidden"],
@@ -92,9 +91,7 @@ def target(given: str) -> Target:
 
 def _layers(row: dict[str, Any]) -> int:
     if not isinstance(row["layers"], int) or row["layers"] < 1:
-        raise InputError(
-            f"a layer list says layers = {row['layers']!r}; it must be a whole number of at least 1"
-        )
+        raise InputError(f"a layer list says layers = {row['layers']!r}; it must be a whole number of at least 1")
     return row["layers"]
 
 

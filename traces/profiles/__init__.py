@@ -41,9 +41,7 @@ class Profile:
 def shipped() -> list[str]:
     """Ids of the profiles that come with the package."""
     return sorted(
-        file.name.removesuffix(".toml")
-        for file in resources.files(__name__).iterdir()
-        if file.name.endswith(".toml")
+        file.name.removesuffix(".toml") for file in resources.files(__name__).iterdir() if file.name.endswith(".toml")
     )
 
 
@@ -57,9 +55,7 @@ def load(name: str) -> Profile:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"profile {name} cannot be read: {error}") from error
     else:
-        raise InputError(
-            f"{name!r} is no profile; shipped: {', '.join(shipped())}; or give a path to a .toml file"
-        )
+        raise InputError(f"{name!r} is no profile; shipped: {', '.join(shipped())}; or give a path to a .toml file")
     try:
         read = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -70,12 +66,11 @@ def load(name: str) -> Profile:
     unknown = set(read) - KEYS[kind] - WORDS
     if unknown:
         raise InputError(
-            f"profile {name} has unknown keys {', '.join(sorted(unknown))}; allowed: {', '.join(sorted(KEYS[kind] | WORDS))}"
+            f"profile {name} has unknown keys {', '.join(sorted(unknown))}; "
+            f"allowed: {', '.join(sorted(KEYS[kind] | WORDS))}"
         )
     words = {word: " ".join(str(read.get(word, "")).split()) for word in ("title", "source", "limits")}
-    return Profile(
-        kind, str(read.get("id", name)), **words, numbers={k: v for k, v in read.items() if k in KEYS[kind]}
-    )
+    return Profile(kind, str(read.get("id", name)), **words, numbers={k: v for k, v in read.items() if k in KEYS[kind]})
 
 
 def acceptance(profile: Profile) -> Acceptance:
@@ -105,15 +100,8 @@ def routing(profile: Profile, *, layers: int, experts: int, top_k: int) -> Routi
         raise InputError(
             f"profile {profile.id} needs experts (a number) and skew (a list per layer): {error}"
         ) from error
-    if (
-        not skew.shape == concentration.shape == stickiness.shape
-        or skew.ndim != 1
-        or skew.size == 0
-        or own < 1
-    ):
-        raise InputError(
-            f"profile {profile.id}: skew, concentration and stickiness must be lists of the same length"
-        )
+    if not skew.shape == concentration.shape == stickiness.shape or skew.ndim != 1 or skew.size == 0 or own < 1:
+        raise InputError(f"profile {profile.id}: skew, concentration and stickiness must be lists of the same length")
     if not np.all(np.isfinite(skew)) or skew.min() < 0:
         raise InputError(f"profile {profile.id}: skew must be 0 or more")
     nearest = np.minimum((np.arange(layers) + 0.5) / layers * len(skew), len(skew) - 1).astype(int)

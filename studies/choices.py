@@ -1,0 +1,124 @@
+"""From the words of a configuration to prices, routing and acceptance; ids that are none are refused by name.
+
+Every function adds the assumptions it makes to `notes`, a sentence each.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from montecarlo import post
+from montecarlo.acceptance import Acceptance
+from montecarlo.cost import Ideal
+from montecarlo.drafter import Eagle3, Flat
+from montecarlo.errors import InputError
+from montecarlo.post import Post
+from montecarlo.routing import Routing
+from studies import catalog, config
+from traces import profiles
+
+
+def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tuple[int, int, int]]:
+    """The price list, and (MoE layers, experts, top_k); 0 experts for a dense target."""
+    drafter = str(given.drafter)
+    if given.prices == "post":
+        if given.target != "deepseek-v4-flash" or given.hardware != "b200-sxm":
+            raise InputError(
+                "prices = post is the post's formula for deepseek-v4-flash on b200-sxm, "
+                f"not for {given.target} on {given.hardware}"
+            )
+        flat = _flat(drafter)
+        if flat is None:
+            raise InputError(
+                f"prices = post takes a drafter of a fixed fraction (fraction:0.10 or free), not {drafter!r}"
+            )
+        notes.append(
+            "Prices are the post's chart formula: no LM head, no memory limit, plain MLA over the whole context."
+        )
+        return Post(flat), (post.LAYERS, post.EXPERTS, post.TOP_K)
+    if given.prices != "ideal":
+        raise catalog.refuse("prices", given.prices, ["ideal", "post"])
+    target, hardware = catalog.target(given.target), catalog.hardware(given.hardware)
+    built: Eagle3 | Flat | None = _flat(drafter)
+    if drafter == "eagle-3":
+        built = Eagle3.of(target)
+        notes.append(
+            "EAGLE-3 is derived from the target: one decoder layer at its width with 2H-wide attention inputs, "
+            f"a dense layer {built.ffn.intermediate:,} wide, 3H to H fusion, the whole LM head in every pass."
+        )
+    if built is None:
+        raise catalog.refuse("drafter", drafter, ["eagle-3", "free", "fraction:C"])
+    if isinstance(built, Flat) and built.fraction > 0:
+        notes.append(
+            f"The drafter is assumed to cost {built.fraction:g} of an undrafted target step per drafted token."
+        )
+    moe = target.moe
+    shape = (target.moe_layers, moe.experts, moe.top_k) if moe else (0, 0, 0)
+    return Ideal(target, hardware, built), shape
+
+
+def _flat(drafter: str) -> Flat | None:
+    if drafter == "free":
+        return Flat.of(fraction=0.0)
+    if drafter.startswith("fraction:"):
+        try:
+            return Flat.of(fraction=float(drafter.removeprefix("fraction:")))
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"drafter {drafter!r}: fraction:C takes a number, as in fraction:0.10") from error
+    return None
+
+
+def routing(name: str, layers: int, experts: int, top_k: int, notes: list[str]) -> Routing:
+    """Synthetic routing: uniform, or a profile carried over to this model."""
+    if name == "uniform":
+        return Routing.of(popularity=np.ones((layers, experts)), top_k=top_k)
+    if name not in profiles.shipped() and not name.endswith(".toml"):
+        routings = [p for p in profiles.shipped() if profiles.load(p).kind == "routing"]
+        raise catalog.refuse("routing", name, ["uniform", "trace", *routings])
+    profile = profiles.load(name)
+    if profile.kind != "routing":
+        raise InputError(f"profile {name} describes {profile.kind}, not routing")
+    if (profile.numbers.get("experts"), profile.numbers.get("top_k")) != (experts, top_k):
+        notes.append(
+            f"Routing is carried over from {profile.title} ({profile.numbers.get('experts')} experts) "
+            f"to {experts} experts: layers by relative depth, skew and stickiness kept, concentration kept per expert."
+        )
+    if profile.limits:
+        notes.append(f"Routing profile {profile.id}: {profile.limits}")
+    return profiles.routing(profile, layers=layers, experts=experts, top_k=top_k)
+
+
+def acceptance(given: Any, deepest: int, notes: list[str]) -> Acceptance:
+    """A probability (i.i.d.), a list (survival by depth), {hazard = [...]}, or a profile."""
+    if isinstance(given, str):
+        if given == "trace":
+            raise InputError(
+                "acceptance = trace: an npz routing trace records no runs; name a probability, a list or a profile"
+            )
+        if given not in profiles.shipped() and not given.endswith(".toml"):
+            built = [p for p in profiles.shipped() if profiles.load(p).kind == "acceptance"]
+            raise catalog.refuse(
+                "acceptance",
+                given,
+                [*built, "a probability", "a list (survival by depth)", "{hazard = [...]}"],
+            )
+        profile = profiles.load(given)
+        if profile.kind != "acceptance":
+            raise InputError(f"profile {given} describes {profile.kind}, not acceptance")
+        notes.append(f"Acceptance is carried over from {profile.title}.")
+        law = profiles.acceptance(profile)
+    elif isinstance(given, dict):
+        law = Acceptance.of(**given)
+    elif isinstance(given, list):
+        law = Acceptance.of(survival=given)
+    else:
+        law = Acceptance.iid(float(given))
+        notes.append(f"Acceptance is i.i.d. with probability {float(given):g} at every depth.")
+    if law.known is not None and law.known < deepest:
+        notes.append(
+            f"Acceptance is known to depth {law.known}; deeper drafts keep its last hazard "
+            f"({law.hazards[-1]:.3f}) and are marked extrapolated."
+        )
+    return law
