@@ -3,12 +3,11 @@
     union(batch, k) = OR over the sequences of the batch, over positions 0..k, of each token's experts
 
 Every shorter draft is a prefix of the window and every batch a disjoint group of the same requests, so one
-set of windows holds the whole surface. The depth scan is done once, on single sequences; a batch is then the
-OR of groups already formed for a smaller one where it divides them (a tree of ORs).
+set of windows holds the whole surface. The depth scan runs over single sequences; at each depth a batch is the
+OR of groups already formed for a smaller one that divides it (a tree of ORs), while all of it is still in cache.
 """
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import jax
@@ -28,48 +27,57 @@ def group_slices(requests: int, batches: Sequence[int]) -> list[slice]:
 
 
 def bitsets(experts: jax.Array, count: int) -> jax.Array:
-    """Bitsets [words, ...] (uint32) of `experts` [top_k, ...] (int32, -1: none), 32 of `count` experts a word."""
-    words = -(-count // 32)
-    word = jax.lax.broadcasted_iota(jnp.int32, (words, *experts.shape[1:]), 0)
+    """Bitsets [requests, words, layers] (uint32) of `experts` [top_k, requests, layers] (int32, -1: none).
+
+    Word w holds the experts 32 w .. 32 w + 31 of the `count` there are.
+    """
+    _, requests, layers = experts.shape
+    word = jax.lax.broadcasted_iota(jnp.int32, (requests, -(-count // 32), layers), 1)
     union = jnp.zeros(word.shape, jnp.uint32)
     for expert in experts:
         bit = jnp.uint32(1) << (expert & 31).astype(jnp.uint32)
-        union = union | jnp.where((expert >> 5)[None] == word, bit[None], jnp.uint32(0))
+        union = union | jnp.where((expert >> 5)[:, None] == word, bit[:, None], jnp.uint32(0))
     return union
 
 
-@partial(jax.jit, static_argnames=("batches",))
-def count(windows: jax.Array, *, batches: tuple[int, ...]) -> jax.Array:
-    """Distinct experts [positions, groups, layers] (uint16) of `windows`.
+def count(tokens: jax.Array, bitset: Callable[[jax.Array], jax.Array], *, batches: tuple[int, ...]) -> jax.Array:
+    """Distinct experts [positions, groups, layers] (uint16) of the windows whose position j is `tokens[j]`.
 
-    windows [positions, words, requests, layers] (uint32): the bitset of window position j of each request.
-    Group g of batch B unites requests g B .. (g+1) B - 1; the groups of all `batches` (ascending) follow one
-    another along the group axis. Which requests meet does not depend on what else is in `batches`.
+    tokens [positions, ...]; bitset(tokens[j]) is [requests, words, layers] (uint32). Group g of batch B unites
+    requests g B .. (g+1) B - 1; the groups of all `batches` (ascending) follow one another along the group axis.
+    Which requests meet does not depend on what else is in `batches`.
     """
 
     def deeper(union: jax.Array, token: jax.Array) -> tuple[jax.Array, jax.Array]:
-        union = union | token
-        return union, union
+        union = union | bitset(token)
+        formed = {1: union}  # batch -> unions [groups, words, layers]
+        counted = []
+        for batch, size in zip(batches, groups(len(union), batches), strict=True):
+            part = max(smaller for smaller in formed if batch % smaller == 0)
+            if batch != part:
+                formed[batch] = jax.lax.optimization_barrier(_or_runs(formed[part], batch // part, size))
+            counted.append(_members(formed[batch]))
+        return union, jnp.concatenate(counted)
 
-    single = jax.lax.optimization_barrier(jax.lax.scan(deeper, jnp.zeros_like(windows[0]), windows)[1])
-    formed = {1: single}  # batch -> unions [positions, words, groups, layers]
-    counted = []
-    for batch, size in zip(batches, groups(windows.shape[2], batches), strict=True):
-        part = max(smaller for smaller in formed if batch % smaller == 0)
-        if batch != part:
-            parts = batch // part
-            pieces = [formed[part][:, :, i : size * parts : parts] for i in range(parts)]
-            formed[batch] = jax.lax.optimization_barrier(_or(pieces))
-        members = jax.lax.population_count(formed[batch])
-        counted.append(jnp.sum(members, axis=1, dtype=jnp.uint32).astype(jnp.uint16))
-    return jnp.concatenate(counted, axis=1)
+    shape = jax.eval_shape(bitset, tokens[0]).shape
+    return jax.lax.scan(deeper, jnp.zeros(shape, jnp.uint32), tokens)[1]
 
 
-def _or(pieces: list[jax.Array]) -> jax.Array:
-    """OR of equal pieces; a loop where there are many, since long unrolled chains are slow in XLA."""
-    if len(pieces) <= 4:
-        union = pieces[0]
-        for piece in pieces[1:]:
-            union = union | piece
-        return union
-    return jax.lax.reduce(jnp.stack(pieces), jnp.uint32(0), jax.lax.bitwise_or, (0,))
+def _or_runs(unions: jax.Array, parts: int, size: int) -> jax.Array:
+    """OR of each run of `parts` unions, for the first `size` runs."""
+    runs = unions[: size * parts].reshape(size, parts, *unions.shape[1:])
+    if parts > 4:  # long unrolled chains are slow in XLA
+        return jax.lax.reduce(runs, jnp.uint32(0), jax.lax.bitwise_or, (1,))
+    union = runs[:, 0]
+    for part in range(1, parts):
+        union = union | runs[:, part]
+    return union
+
+
+def _members(unions: jax.Array) -> jax.Array:
+    """Bits set in all words of each union [groups, layers] (uint16); unrolled, since XLA reduces short axes slowly."""
+    bits = jax.lax.population_count(unions)
+    total = bits[:, 0]
+    for word in range(1, unions.shape[1]):
+        total = total + bits[:, word]
+    return total.astype(jnp.uint16)

@@ -44,8 +44,7 @@ def _sampled(
     elsewhere: bool,
 ) -> jax.Array:
     experts = routing.sample(process, stream, break_at, tokens=tokens, requests=requests, elsewhere=elsewhere)
-    windows = jax.lax.map(lambda token: coverage.bitsets(token, process.accept.shape[1]), experts)
-    return coverage.count(windows, batches=batches)
+    return coverage.count(experts, partial(coverage.bitsets, count=process.accept.shape[1]), batches=batches)
 
 
 def sampled(
@@ -93,15 +92,14 @@ class Recording:
         parts = []
         for low in range(0, len(text.experts), block):
             rows = np.asarray(text.experts[low : low + block], np.int32)
-            parts.append(np.asarray(pack(jnp.asarray(rows.transpose(2, 0, 1)))).transpose(1, 0, 2))
+            parts.append(np.asarray(pack(jnp.asarray(rows.transpose(2, 0, 1)))))
         empty = np.zeros((1, *parts[0].shape[1:]), np.uint32)
         return cls(text, jnp.asarray(np.concatenate([*parts, empty])))
 
 
 @partial(jax.jit, static_argnames=("batches",))
 def _replayed(pool: jax.Array, positions: jax.Array, *, batches: tuple[int, ...]) -> jax.Array:
-    windows = jax.lax.map(lambda at: pool[at].transpose(1, 0, 2), positions)
-    return coverage.count(windows, batches=batches)
+    return coverage.count(positions, lambda at: pool[at], batches=batches)
 
 
 def replayed(

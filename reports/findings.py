@@ -38,7 +38,7 @@ def speedup_sentence(scenario: Scenario) -> str:
 
 def best_length_title(scenario: Scenario) -> str:
     """How far to draft, over all cells."""
-    lengths = scenario.best["recommended"].drop_nulls().to_list()
+    lengths = scenario.best["best_draft_length"].to_list()
     none = lengths.count(0)
     if none == len(lengths):
         return "Draft nothing, at any batch or context"
@@ -50,18 +50,18 @@ def best_length_title(scenario: Scenario) -> str:
 def best_length_sentence(scenario: Scenario) -> str:
     """How many cells draft, the commonest length, and how often it is the best."""
     choices = scenario.choices()
-    open_cells = [row for row in choices if row["recommended"] is not None]
-    drafting = [row["recommended"] for row in open_cells if row["recommended"] > 0]
-    said = f"Drafting is recommended in {len(drafting)} of {len(open_cells)} cells of batch and context"
+    open_cells = [row for row in choices if row["at"] is not None]
+    drafting = [row["best_draft_length"] for row in open_cells if row["best_draft_length"] > 0]
+    said = f"Drafting pays in {len(drafting)} of {len(open_cells)} cells of batch and context"
     if drafting:
         usual = min(set(drafting), key=lambda length: (-drafting.count(length), length))
         said += f", {'always' if len(set(drafting)) == 1 else 'most often'} {usual} ahead"
     if len(open_cells) < len(choices):
         said += f"; {len(choices) - len(open_cells)} more do not fit in memory"
-    sure = [row["at"]["p_best"] for row in open_cells]
+    sure = [row["p_best"] for row in open_cells]
     low, high = percent(min(sure)), percent(max(sure))
     share = low if low == high else f"{low} to {high}"
-    return f"{said}. The recommended length is the best one in {share} of worlds."
+    return f"{said}. The length shown is the best one in {share} of worlds."
 
 
 def experts_title(scenario: Scenario) -> str:

@@ -50,7 +50,7 @@ def _values(row: Row, traced: bool) -> dict[str, str]:
         **trace_error,
         "P(loss)": percent(row["p_loss"]),
         "P(best)": percent(row["p_best"]),
-        "split-half noise": "–" if row["split_half_noise"] is None else percent(row["split_half_noise"], 2),
+        "split-half noise": "–" if row["split_half_noise"] is None else f"{row['split_half_noise']:.2f}",
         "regret": "–" if regret is None else f"{percent(regret, 2)} ({planned})",
     }
 

@@ -248,7 +248,7 @@ def _bests(
                 "speedup_se": found.value_error,
                 "speedup_trace_se": chosen["speedup_trace_se"],
                 "p_best": found.share,
-                "p_loss": rows[int(allowed[found.recommended])]["p_loss"],
+                "p_loss": chosen["p_loss"],
                 "drafting_speedup": max(drafted) if drafted else None,
                 "split_half_noise": found.noise,
                 "uniform_iid_draft_length": int(lengths[naive]),

@@ -11,6 +11,7 @@ over layers only.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -50,12 +51,16 @@ def skew_of(inverse_simpson: float, experts: int, top_k: int) -> float:
     return float(brentq(excess, 0.0, 8.0, xtol=1e-4))
 
 
+@partial(jax.jit, static_argnames=("count",))
+def _distinct(experts: jax.Array, count: int) -> jax.Array:
+    return coverage.count(experts, partial(coverage.bitsets, count=count), batches=(1,))
+
+
 def distinct_by_window(process: Routing, tokens: int, requests: int, seed: int = 0) -> np.ndarray:
     """Mean distinct experts [tokens, layers] of the first 1..tokens tokens of `requests` synthetic requests."""
     never = jnp.full(requests, tokens, jnp.int32)
     experts = sample(process, key(seed, 0, Stream.TEXT), never, tokens=tokens, requests=requests)
-    windows = jax.lax.map(lambda token: coverage.bitsets(token, process.accept.shape[1]), experts)
-    return np.asarray(coverage.count(windows, batches=(1,)), np.float64).mean(axis=1)
+    return np.asarray(_distinct(experts, process.accept.shape[1]), np.float64).mean(axis=1)
 
 
 def fit(

@@ -57,7 +57,7 @@ def speedup(scenario: Scenario) -> Figure | None:
 
 
 def best_length(scenario: Scenario) -> Figure | None:
-    """The recommended length over batch x context, and how sure it is; cells that do not fit are hatched."""
+    """The best length over batch x context, and how sure it is; cells that do not fit are hatched."""
     if scenario.drafts.is_empty():
         return None
     cells = {(row["context_tokens"], row["batch"]): row for row in scenario.choices()}
@@ -65,7 +65,7 @@ def best_length(scenario: Scenario) -> Figure | None:
     batches = sorted({batch for _, batch in cells})
     lengths = np.array([[_length(cells[context, batch]) for batch in batches] for context in contexts])
     longest = max(float(np.nanmax(lengths)), 4.0)
-    guide = "large: recommended length (0: do not draft) · small: % of worlds where it is best"
+    guide = "large: best draft length (0: do not draft) · small: % of worlds in which it is the best"
     title = findings.best_length_title(scenario)
     margin = max(0.2, style.WIDTH - style.LEFT - 1.4 * len(batches))
     height = 1.7 + 0.62 * len(contexts)
@@ -188,19 +188,19 @@ def _mark_extrapolated(axes: Axes, shown: pl.DataFrame, lengths: list[int]) -> N
 
 
 def _length(row: Row) -> float:
-    return float("nan") if row["recommended"] is None else float(row["recommended"])
+    return float("nan") if row["at"] is None else float(row["best_draft_length"])
 
 
 def _cell(axes: Axes, at: tuple[int, int], row: Row, ink: str, across: int) -> None:
     place, line = at
-    if row["recommended"] == 0:
+    if row["best_draft_length"] == 0:
         look: style.Look = {"facecolor": style.GUTTER, "edgecolor": style.PAPER, "linewidth": 1.5}
         axes.add_patch(Rectangle((place, line), 1, 1, **look))
         ink = style.INK
     size = min(1.0, 10 / across)
     middle: style.Look = {"ha": "center", "va": "center", "color": ink}
-    axes.text(place + 0.5, line + 0.4, f"{row['recommended']}", size=14 * size, weight="bold", **middle)
-    share = percent(row["at"]["p_best"])
+    axes.text(place + 0.5, line + 0.4, f"{row['best_draft_length']}", size=14 * size, weight="bold", **middle)
+    share = percent(row["p_best"])
     small = share if across <= 13 else share.removesuffix(" %")
     axes.text(place + 0.5, line + 0.78, small, size=max(8.5 * size, 6.5), **middle)
 
