@@ -71,7 +71,7 @@ def run(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; VALUE is TOML.")
     ] = None,
     trace: Annotated[Path | None, typer.Option(help="A recorded routing trace (npz) to replay.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Results folder [default: out/STUDY].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Results folder (default: out/STUDY).")] = None,
     worlds: Annotated[int | None, typer.Option(help="Number of worlds to draw.")] = None,
     error: Annotated[
         float | None,
