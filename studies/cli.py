@@ -106,7 +106,13 @@ def run(
     from studies import optimal_k, runner, scenario
 
     resolved = scenario.fill(resolved)
-    folder = out or Path("out") / study
+    folder = runner.enter(optimal_k, study, resolved, out or Path("out") / study, fresh=fresh)
+
+    def draw(path: Path) -> list[str]:
+        from reports import page
+
+        return page.render(path)
+
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -119,20 +125,15 @@ def run(
         shown = bar.add_task("simulating", total=None)
         found = runner.run(
             optimal_k,
-            study,
             resolved,
             folder,
-            fresh=fresh,
             progress=lambda done, total: bar.update(shown, completed=done, total=total),
+            draw=draw,
         )
-        bar.update(shown, description="drawing")
-        from reports import page
-
-        runner.finish(folder, page.render(folder), study, resolved)
     if as_json:
-        out_console.file.write(json.dumps(_summary(found, folder), allow_nan=False) + "\n")
+        out_console.file.write(json.dumps(_summary(found, folder.path), allow_nan=False) + "\n")
     elif not quiet:
-        _show(found, folder)
+        _show(found, folder.path)
 
 
 @app.command()

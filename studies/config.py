@@ -7,6 +7,7 @@ they build (studies/scenario.py). A resolved configuration names everything and 
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -90,7 +91,9 @@ def parse_set(given: str) -> tuple[str, Any]:
     _known(key, STUDY_KEYS | SCENARIO_KEYS)
     try:
         return key, tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except tomllib.TOMLDecodeError as error:
+        if re.match(r"[\[{\"'\d+-]|\.\d", text.strip()):
+            raise InputError(f"--set {key}: {text.strip()} is not a TOML value ({error}); write 0.5, not .5") from error
         return key, text.strip()
 
 

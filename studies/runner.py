@@ -6,6 +6,8 @@ configuration resumes; any other content is refused, unless --fresh, which delet
 
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -98,12 +100,8 @@ def _load(path: Path) -> Arrays | None:
     try:
         with np.load(path, allow_pickle=False) as kept:
             return {name: kept[name] for name in kept.files}
-    except (OSError, ValueError, EOFError, KeyError):
-        return None
-    except Exception as error:  # a zip cut short by a full disk raises its own kinds
-        if type(error).__module__ in ("zipfile", "zlib"):
-            return None
-        raise
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        return None  # absent, or cut short: done again
 
 
 def perform(folder: Folder, tasks: list[Task], executor: Executor, progress: Progress) -> dict[str, Arrays]:
@@ -142,18 +140,32 @@ def perform(folder: Folder, tasks: list[Task], executor: Executor, progress: Pro
     return done
 
 
-def run(study: ModuleType, name: str, resolved: Study, out: Path, *, fresh: bool, progress: Progress) -> Results:
-    """Run `study` (a module with tasks, conclude and largest_error) into `out` and write its result files."""
-    _cache_compilations()
+def enter(study: ModuleType, name: str, resolved: Study, out: Path, *, fresh: bool) -> Folder:
+    """The results folder `out` of a run; raises InputError for what cannot be run, before anything is touched."""
     for index in range(len(resolved.scenario)):
-        study.prepared(resolved.model_dump_json(), index)  # refuse what cannot be before touching the folder
-    folder = Folder(out, name, resolved, fresh)
+        study.prepared(resolved.model_dump_json(), index)
+    return Folder(out, name, resolved, fresh)
+
+
+def run(
+    study: ModuleType,
+    resolved: Study,
+    folder: Folder,
+    *,
+    progress: Progress,
+    draw: Callable[[Path], list[str]],
+) -> Results:
+    """Run `study` (a module with tasks, conclude and largest_error) into `folder` and write its result files.
+
+    `draw` makes the figures and the report from the folder and returns the names of the files it wrote.
+    """
     worlds = 64 if resolved.error is not None else resolved.worlds
     meta = {
         "seed": resolved.seed,
         "trace_sha256": resolved.trace_sha256,
         "versions": {package: _version(package) for package in ("draftodds", "jax", "numpy", "scipy", "polars")},
     }
+    _cache_compilations()
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as executor:
         while True:
             done = perform(folder, study.tasks(resolved, worlds), executor, progress)
@@ -167,12 +179,8 @@ def run(study: ModuleType, name: str, resolved: Study, out: Path, *, fresh: bool
             worlds *= 2
     folder.note(["results.parquet", "best.parquet", "changes.parquet"])
     results.write(folder.path, found)
+    folder.note(draw(folder.path))
     return found
-
-
-def finish(out: Path, written: list[str], study: str, resolved: Study) -> None:
-    """Note the files a report wrote into the folder."""
-    Folder(out, study, resolved, fresh=False).note(written)
 
 
 def _version(package: str) -> str:

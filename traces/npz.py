@@ -22,25 +22,16 @@ LAYOUT = "expected the arrays expert_ids [tokens, layers, top_k] and seq_start [
 def read(path: Path) -> Text:
     """Read a trace; raises InputError with all its faults, counts and first places, in one line."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(f"{path} is a single array, not an npz archive; {LAYOUT}")
-            missing = [name for name in ("expert_ids", "seq_start") if name not in archive.files]
-            if missing:
-                raise InputError(f"{path} has no array {' and no array '.join(missing)}; {LAYOUT}")
-            experts, start = archive["expert_ids"], archive["seq_start"]
+        experts, start = _arrays(path)
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(f"trace {path} does not exist") from error
     except OSError as error:
-        raise InputError(f"trace {path} cannot be read: {error.strerror or 'not an npz archive'}") from error
+        raise InputError(f"trace {path} cannot be read: {error.strerror or 'not an npz archive'}; {LAYOUT}") from error
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        if isinstance(error, InputError):
-            raise
-        cause = (
-            "it holds pickled objects, which are never loaded"
-            if "pickle" in str(error)
-            else "damaged or not an npz archive"
-        )
+        pickled = "pickle" in str(error) or "Object arrays" in str(error)
+        cause = "it holds pickled objects, which are never loaded" if pickled else "damaged or not an npz archive"
         raise InputError(f"trace {path} cannot be read: {cause}; {LAYOUT}") from error
     faults = _faults(experts, start)
     if faults:
@@ -48,6 +39,17 @@ def read(path: Path) -> Text:
     # a compact copy: ids are below 65,536
     dtype = np.uint8 if experts.max() <= 255 else np.uint16
     return Text.of(experts=experts.astype(dtype, copy=False), start=start.astype(np.int64))
+
+
+def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    opened = np.load(path, allow_pickle=False)
+    if not isinstance(opened, np.lib.npyio.NpzFile):
+        raise InputError(f"trace {path} is a single array, not an npz archive; {LAYOUT}")
+    with opened as archive:
+        missing = [name for name in ("expert_ids", "seq_start") if name not in archive.files]
+        if missing:
+            raise InputError(f"trace {path} has no array {' and no array '.join(missing)}; {LAYOUT}")
+        return archive["expert_ids"], archive["seq_start"]
 
 
 def _faults(experts: np.ndarray, start: np.ndarray) -> list[str]:
