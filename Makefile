@@ -1,5 +1,5 @@
 # Every target does its own set-up, in any order, on a machine with Python 3.11, pip, make and git.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -21,7 +21,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.bench
 
 $(READY): pyproject.toml constraints.txt
-	command -v $(PYTHON) >/dev/null || { echo "draftodds needs Python 3.11; set PYTHON=... to where it is"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "draftodds needs Python 3.11 or later; set PYTHON=..."; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@

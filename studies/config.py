@@ -173,7 +173,7 @@ def to_toml(study: str, resolved: Study) -> str:
     return tomlkit.dumps(content)
 
 
-def digest(study: str, resolved: Study) -> str:
-    """What makes two runs the same: SHA-256 of the resolved configuration."""
-    content = json.dumps([study, resolved.model_dump(mode="json", exclude={"trace"})], sort_keys=True)
+def digest(study: str, resolved: Study, versions: dict[str, str]) -> str:
+    """What makes two runs the same: SHA-256 of the resolved configuration and of the versions that compute."""
+    content = json.dumps([study, resolved.model_dump(mode="json", exclude={"trace"}), versions], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,7 +35,7 @@ class Folder:
     """A results folder and its manifest."""
 
     def __init__(self, path: Path, study: str, resolved: Study, fresh: bool) -> None:
-        self.path, self.digest = path, config.digest(study, resolved)
+        self.path, self.digest = path, config.digest(study, resolved, versions())
         self.files: list[str] = []
         try:
             self._enter(fresh)
@@ -163,7 +164,7 @@ def run(
     meta = {
         "seed": resolved.seed,
         "trace_sha256": resolved.trace_sha256,
-        "versions": {package: _version(package) for package in ("draftodds", "jax", "numpy", "scipy", "polars")},
+        "versions": versions(),
     }
     _cache_compilations()
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as executor:
@@ -183,13 +184,9 @@ def run(
     return found
 
 
-def _version(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "source"
+def versions() -> dict[str, str]:
+    """Versions of what computes the numbers."""
+    return {package: metadata.version(package) for package in ("draftodds", "jax", "numpy", "scipy", "polars")}
 
 
 def _cache_compilations() -> None:
