@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from montecarlo.errors import InputError
-from montecarlo.roofline import Floats, Work
+from montecarlo.roofline import Floats, Kernels, Work
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Attention:
             raise InputError(f"attention has {heads} heads in {kv_heads} groups; heads must be a multiple of kv_heads")
         return cls(heads, kv_heads, head_dim, window)
 
-    def parameters(self, hidden: int) -> int:
-        """Weights of the four projections, biases left out."""
-        return 2 * hidden * self.head_dim * (self.heads + self.kv_heads)
+    def parameters(self, hidden: int, inputs: int = 0) -> int:
+        """Weights of the four projections from `inputs` (0: hidden) to `hidden`, biases left out."""
+        return self.head_dim * ((inputs or hidden) * (self.heads + 2 * self.kv_heads) + hidden * self.heads)
 
     def attended(self, context: ArrayLike) -> Floats:
         """Keys each query sees [tokens] at `context` [tokens]: all of them, or the window."""
@@ -49,15 +49,21 @@ class Attention:
         """KV elements per token of context."""
         return 2 * self.kv_heads * self.head_dim
 
-    def core(self, sequences: ArrayLike, queries: ArrayLike, context: ArrayLike, kv_bytes: float) -> Work:
-        """Work of the core for `sequences` x `queries` query tokens at `context` each; shapes broadcast.
+    def kernels(self, sequences: ArrayLike, queries: ArrayLike, context: ArrayLike, kv_bytes: float) -> Kernels:
+        """The core for `sequences` x `queries` query tokens at `context` each; shapes broadcast.
 
         KV is read once per sequence whatever the number of queries; every query is taken to see the whole
-        context, as in the post (its own few drafted neighbours are left out).
+        context, as in the post (its own few drafted neighbours are left out). Arithmetic in bf16 whatever the
+        cache is stored in.
         """
         seen = self.attended(context)
         pairs = np.multiply(np.multiply(sequences, queries), seen)
-        return Work(
+        core = Work(
             flops=4.0 * self.heads * self.head_dim * pairs,
             bytes=np.multiply(sequences, seen) * (self.kv_elements() * kv_bytes),
         )
+        return ((core, "bf16"),)
+
+    def held_bytes(self, context: ArrayLike, queries: ArrayLike, kv_bytes: float) -> Floats:
+        """KV one sequence holds at `context` tokens [B]: a window holds its window; `queries` do not matter."""
+        return self.attended(context) * (self.kv_elements() * kv_bytes)

@@ -15,7 +15,7 @@ from montecarlo.attention import Attention
 from montecarlo.errors import InputError
 from montecarlo.ffn import Dense, MoE
 from montecarlo.hardware import BYTES, Hardware
-from montecarlo.roofline import Floats, Work, seconds
+from montecarlo.roofline import Floats, Work
 from montecarlo.target import Target
 
 
@@ -75,8 +75,7 @@ class Eagle3:
 
     def layer_parameters(self) -> int:
         """Projections over the concatenated embedding and state (2H wide) and the dense layer."""
-        wide = self.hidden * self.attention.head_dim * (self.attention.heads + 2 * self.attention.kv_heads)
-        return self.attention.parameters(self.hidden) + wide + self.ffn.parameters(self.hidden)
+        return self.attention.parameters(self.hidden, 2 * self.hidden) + self.ffn.parameters(self.hidden)
 
     def fusion_parameters(self) -> int:
         """3H -> H, from low, middle and high target states."""
@@ -95,16 +94,16 @@ class Eagle3:
         step: ArrayLike,
     ) -> Floats:
         """Seconds of `draft_length` passes in a row; shapes broadcast. `step` is not needed here."""
-        stored, peak, bandwidth = BYTES[self.stored], hardware.peak(self.stored), hardware.bandwidth
+        stored = BYTES[self.stored]
         length = np.asarray(draft_length, np.float64)
 
         def linear(parameters: int, tokens: ArrayLike) -> Floats:
-            return seconds(Work(np.multiply(tokens, 2.0 * parameters), parameters * stored), peak, bandwidth)
+            return hardware.seconds(Work(np.multiply(tokens, 2.0 * parameters), parameters * stored), self.stored)
 
         def layer(queries: ArrayLike) -> Floats:
-            core = self.attention.core(batch, queries, context, BYTES[self.kv_stored])
-            tokens = np.multiply(batch, queries)
-            return linear(self.layer_parameters(), tokens) + seconds(core, hardware.bf16, bandwidth)
+            kernels = self.attention.kernels(batch, queries, context, BYTES[self.kv_stored])
+            core = sum(hardware.seconds(work, arithmetic) for work, arithmetic in kernels)
+            return linear(self.layer_parameters(), np.multiply(batch, queries)) + core
 
         window = length + 1
         head = linear(self.head_parameters(), batch)
@@ -118,4 +117,4 @@ class Eagle3:
 
     def kv_bytes(self, context: ArrayLike) -> Floats:
         """Bytes of its KV per sequence [B]."""
-        return self.attention.attended(context) * (self.attention.kv_elements() * BYTES[self.kv_stored])
+        return self.attention.held_bytes(context, 1, BYTES[self.kv_stored])

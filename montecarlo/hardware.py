@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from montecarlo.errors import InputError
+from montecarlo.roofline import Floats, Work, seconds
 
 # Bytes per stored element. MXFP4: 4 bits and one 8-bit scale per 32 elements
 # (OCP Microscaling Formats v1.0, section 5.2: block size 32, E8M0 scale).
@@ -43,3 +44,7 @@ class Hardware:
         """Peak FLOP/s for weights stored as `stored`, in the first arithmetic the device has for them."""
         peaks = {"bf16": self.bf16, "fp8": self.fp8, "fp4": self.fp4}
         return next(peaks[name] for name in COMPUTE[stored] if peaks[name] > 0)
+
+    def seconds(self, work: Work, stored: str) -> Floats:
+        """Roofline seconds [s] of one kernel in the arithmetic for `stored`."""
+        return seconds(work, self.peak(stored), self.bandwidth)
