@@ -1,6 +1,7 @@
 """Grouped-query attention (MHA is one group per head), with or without a sliding window.
 
 Projections    q: H x n_h d_h,  k and v: H x n_kv d_h each,  o: n_h d_h x H
+Gate           H x n_h d_h more where outputs are gated (Qwen3-Next)
 Core           2 n_h d_h (scores) + 2 n_h d_h (values) FLOP per pair of query and key
 Memory         2 n_kv d_h elements of KV per token of context, read once per sequence and step
 (Ainslie et al., GQA, arXiv 2305.13245; Beltagy et al., Longformer window, arXiv 2004.05150.)
@@ -17,15 +18,16 @@ from montecarlo.roofline import Floats, Kernels, Work
 
 @dataclass(frozen=True)
 class Attention:
-    """`heads`, `kv_heads`, `head_dim`; `window` [tokens] is 0 for full attention."""
+    """`heads`, `kv_heads`, `head_dim`; `window` [tokens] is 0 for full attention; `gated` outputs or not."""
 
     heads: int
     kv_heads: int
     head_dim: int
     window: int = 0
+    gated: bool = False
 
     @classmethod
-    def of(cls, *, heads: int, kv_heads: int, head_dim: int, window: int = 0) -> "Attention":
+    def of(cls, *, heads: int, kv_heads: int, head_dim: int, window: int = 0, gated: bool = False) -> "Attention":
         """Build an attention; raises InputError where heads do not divide into groups."""
         if min(heads, kv_heads, head_dim) < 1 or window < 0:
             raise InputError(
@@ -34,11 +36,12 @@ class Attention:
             )
         if heads % kv_heads:
             raise InputError(f"attention has {heads} heads in {kv_heads} groups; heads must be a multiple of kv_heads")
-        return cls(heads, kv_heads, head_dim, window)
+        return cls(heads, kv_heads, head_dim, window, bool(gated))
 
     def parameters(self, hidden: int, inputs: int = 0) -> int:
-        """Weights of the four projections from `inputs` (0: hidden) to `hidden`, biases left out."""
-        return self.head_dim * ((inputs or hidden) * (self.heads + 2 * self.kv_heads) + hidden * self.heads)
+        """Weights of the projections from `inputs` (0: hidden) to `hidden`, biases left out."""
+        asked = self.heads * (2 if self.gated else 1)
+        return self.head_dim * ((inputs or hidden) * (asked + 2 * self.kv_heads) + hidden * self.heads)
 
     def attended(self, context: ArrayLike) -> Floats:
         """Keys each query sees [tokens] at `context` [tokens]: all of them, or the window."""

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from montecarlo.attention import Attention
+from montecarlo.compressed import MLA
 from montecarlo.errors import InputError
 from montecarlo.ffn import Dense, MoE
 from montecarlo.hardware import BYTES, Hardware
 from montecarlo.roofline import Floats, Work
-from montecarlo.target import Target
+from montecarlo.target import AttentionKind, Target
 
 
 @dataclass(frozen=True)
@@ -58,20 +59,25 @@ class Eagle3:
 
     hidden: int
     vocabulary: int
-    attention: Attention
+    attention: AttentionKind
     ffn: Dense
     stored: str
     kv_stored: str
 
     @classmethod
     def of(cls, target: Target) -> "Eagle3":
-        """Derive the drafter of `target`: full attention, dense width of the target's dense or active experts."""
-        full = next((kind for _, kind in target.attention if kind.window == 0), target.attention[0][1])
+        """Derive the drafter of `target`: full attention where it has some, else that of its first layers.
+
+        The dense width is that of the target's dense layers, or of its active experts.
+        """
+        kinds = [kind for _, kind in target.attention]
+        full = [kind for kind in kinds if isinstance(kind, MLA) or (isinstance(kind, Attention) and not kind.window)]
+        attention = (full or kinds)[0]
         dense = next((kind for _, kind in target.ffn if isinstance(kind, Dense)), None)
         if dense is None:
             moe = next(kind for _, kind in target.ffn if isinstance(kind, MoE))
             dense = Dense(moe.top_k * moe.intermediate + moe.shared_intermediate)
-        return cls(target.hidden, target.vocabulary, full, dense, target.weight_format, target.kv_format)
+        return cls(target.hidden, target.vocabulary, attention, dense, target.weight_format, target.kv_format)
 
     def layer_parameters(self) -> int:
         """Projections over the concatenated embedding and state (2H wide) and the dense layer."""

@@ -38,15 +38,33 @@ class Dense:
 
 @dataclass(frozen=True)
 class MoE:
-    """`experts` routed experts `intermediate` wide, `top_k` per token, shared experts `shared_intermediate` wide."""
+    """`experts` routed experts `intermediate` wide, `top_k` per token, shared experts `shared_intermediate` wide.
+
+    groups, top_groups: a token's experts come from `top_groups` of `groups` equal groups of experts (DeepSeek-V3,
+    arXiv 2412.19437, section 2.1.2). hash_layers: how many of the layers route by token id (DeepSeek-V4: the first
+    3), so that two occurrences of a token share all experts. Neither changes what one layer costs.
+    """
 
     experts: int
     top_k: int
     intermediate: int
     shared_intermediate: int = 0
+    groups: int = 1
+    top_groups: int = 1
+    hash_layers: int = 0
 
     @classmethod
-    def of(cls, *, experts: int, top_k: int, intermediate: int, shared_intermediate: int = 0) -> "MoE":
+    def of(
+        cls,
+        *,
+        experts: int,
+        top_k: int,
+        intermediate: int,
+        shared_intermediate: int = 0,
+        groups: int = 1,
+        top_groups: int = 1,
+        hash_layers: int = 0,
+    ) -> "MoE":
         """Build a mixture; raises InputError where top_k experts cannot be chosen."""
         if not 1 <= top_k <= experts:
             raise InputError(f"top_k is {top_k} of {experts} experts; it must be between 1 and the number of experts")
@@ -55,7 +73,14 @@ class MoE:
                 f"expert widths {intermediate} (routed) and {shared_intermediate} (shared): "
                 "the first must be at least 1, the second at least 0"
             )
-        return cls(experts, top_k, intermediate, shared_intermediate)
+        if not 1 <= top_groups <= groups or experts % groups or top_k > top_groups * (experts // groups):
+            raise InputError(
+                f"{top_groups} of {groups} groups of {experts} experts, top_k {top_k}: groups must divide the experts, "
+                "and the chosen ones hold top_k of them"
+            )
+        if hash_layers < 0:
+            raise InputError(f"hash_layers is {hash_layers}; it must be at least 0")
+        return cls(experts, top_k, intermediate, shared_intermediate, groups, top_groups, hash_layers)
 
     def expert(self, hidden: int) -> int:
         """Weights of one routed expert."""

@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 
 from montecarlo.attention import Attention
+from montecarlo.compressed import MLA, Compressed
 from montecarlo.errors import InputError
 from montecarlo.ffn import Dense, MoE
 from montecarlo.hardware import BYTES
+from montecarlo.linear import GatedDeltaNet
+
+AttentionKind = Attention | MLA | Compressed | GatedDeltaNet
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class Target:
 
     hidden: int
     vocabulary: int
-    attention: tuple[tuple[int, Attention], ...]
+    attention: tuple[tuple[int, AttentionKind], ...]
     ffn: tuple[tuple[int, Dense | MoE], ...]
     weight_format: str
     expert_format: str
@@ -30,7 +34,7 @@ class Target:
         *,
         hidden: int,
         vocabulary: int,
-        attention: tuple[tuple[int, Attention], ...],
+        attention: tuple[tuple[int, AttentionKind], ...],
         ffn: tuple[tuple[int, Dense | MoE], ...],
         weight_format: str = "bf16",
         expert_format: str = "bf16",
@@ -40,6 +44,9 @@ class Target:
         depths = sum(count for count, _ in attention), sum(count for count, _ in ffn)
         if depths[0] != depths[1] or depths[0] < 1:
             raise InputError(f"target has {depths[0]} attention and {depths[1]} feed-forward layers; they must agree")
+        hashed = [(count, kind.hash_layers) for count, kind in ffn if isinstance(kind, MoE)]
+        if any(routed_by_token > count for count, routed_by_token in hashed):
+            raise InputError(f"target has {hashed[0][1]} hash_layers of {hashed[0][0]} MoE layers")
         if min(hidden, vocabulary) < 1:
             raise InputError(f"target hidden {hidden} and vocabulary {vocabulary} must be at least 1")
         if sum(isinstance(kind, MoE) for _, kind in ffn) > 1:

@@ -9,11 +9,14 @@ import numpy as np
 
 from montecarlo import post
 from montecarlo.acceptance import Acceptance
+from montecarlo.compressed import MLA, Compressed
 from montecarlo.cost import Ideal
 from montecarlo.drafter import Eagle3, Flat
 from montecarlo.errors import InputError
+from montecarlo.linear import GatedDeltaNet
 from montecarlo.post import Post
 from montecarlo.routing import Routing
+from montecarlo.target import Target
 from studies import catalog, config
 from traces import profiles
 
@@ -52,9 +55,28 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
         notes.append(
             f"The drafter is assumed to cost {built.fraction:g} of an undrafted target step per drafted token."
         )
+    notes += _attention_notes(target)
     moe = target.moe
+    if moe and moe.hash_layers:
+        notes.append(f"{moe.hash_layers} MoE layers route by token id; they are simulated as routed by affinity.")
     shape = (target.moe_layers, moe.experts, moe.top_k) if moe else (0, 0, 0)
     return Ideal(target, hardware, built), shape
+
+
+def _attention_notes(target: Target) -> list[str]:
+    kinds = [kind for _, kind in target.attention]
+    notes = []
+    if any(isinstance(kind, MLA) for kind in kinds):
+        form = next(kind.form for kind in kinds if isinstance(kind, MLA))
+        notes.append(f"MLA is priced in its {form} form.")
+    spread = next((kind.index_spread for kind in kinds if isinstance(kind, Compressed) and kind.index_top_k), None)
+    if spread is not None:
+        notes.append(f"CSA: each further query of a window reads {spread:g} of its selected rows for itself.")
+    rollback = next((kind.rollback for kind in kinds if isinstance(kind, GatedDeltaNet)), None)
+    if rollback is not None:
+        way = {"states": "write one state per window position", "replay": "replay accepted drafts from the last state"}
+        notes.append(f"Linear-attention layers {way[rollback]} in a verify (rollback = {rollback}).")
+    return notes
 
 
 def _flat(drafter: str) -> Flat | None:

@@ -42,7 +42,7 @@ def list_() -> None:
         table.add_row(
             "target",
             name,
-            "prices = post only" if entry.get("post") else entry["confidence"].split(" (")[0] + " confidence",
+            entry["confidence"].split(" (")[0] + " confidence",
         )
     for name, entry in catalog.table("hardware").items():
         table.add_row(

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from montecarlo.attention import Attention
+from montecarlo.compressed import MLA, Compressed
 from montecarlo.errors import InputError
 from montecarlo.ffn import Dense, MoE
 from montecarlo.hardware import Hardware
-from montecarlo.target import Target
+from montecarlo.linear import GatedDeltaNet
+from montecarlo.target import AttentionKind, Target
 
 # In the field's catalogue, priced in a later version.
 LATER = {
-    "target": ("deepseek-v4-pro", "deepseek-v3", "deepseek-r1", "kimi-k2", "qwen3.6-35b-a3b"),
     "drafter": ("eagle-3.1", "mtp", "dflash", "ssd", "dspark"),
     "prices": ("achieved",),
     "hardware": (),
@@ -69,15 +70,13 @@ def hardware(given: str) -> Hardware:
 
 
 def target(given: str) -> Target:
-    """The target of an id or file; raises InputError for one that only the post's formula prices."""
+    """The target of an id or file."""
     read = entry("target", given)
-    if read.get("post"):
-        raise InputError(f"target {given!r} is priced by prices = post only so far; its attention is not built yet")
     try:
         return Target.of(
             hidden=read["hidden"],
             vocabulary=read["vocabulary"],
-            attention=tuple((_layers(row), Attention.of(**_rest(row))) for row in read["attention"]),
+            attention=tuple((_layers(row), _attention(row)) for row in read["attention"]),
             ffn=tuple((_layers(row), _ffn(row)) for row in read["ffn"]),
             weight_format=read.get("weight_format", "bf16"),
             expert_format=read.get("expert_format", "bf16"),
@@ -95,14 +94,26 @@ def _layers(row: dict[str, Any]) -> int:
     return row["layers"]
 
 
-def _rest(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key != "layers"}
+def _sizes(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in ("layers", "kind")}
+
+
+def _attention(row: dict[str, Any]) -> AttentionKind:
+    kind = row.get("kind", "gqa")
+    if kind == "gqa":
+        return Attention.of(**_sizes(row))
+    if kind == "mla":
+        return MLA.of(**_sizes(row))
+    if kind == "compressed":
+        return Compressed.of(**_sizes(row))
+    if kind == "gated-delta-net":
+        return GatedDeltaNet.of(**_sizes(row))
+    raise InputError(f"an attention layer is of kind {kind!r}; allowed: gqa, mla, compressed, gated-delta-net")
 
 
 def _ffn(row: dict[str, Any]) -> Dense | MoE:
-    sizes = {key: value for key, value in _rest(row).items() if key != "kind"}
     if row["kind"] == "dense":
-        return Dense.of(**sizes)
+        return Dense.of(**_sizes(row))
     if row["kind"] == "moe":
-        return MoE.of(**sizes)
+        return MoE.of(**_sizes(row))
     raise InputError(f"a feed-forward layer is of kind {row['kind']!r}; allowed: dense, moe")
