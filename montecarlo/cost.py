@@ -37,7 +37,7 @@ class Ideal:
         def linear(parameters: int) -> Floats:
             read = parameters * BYTES[target.weight_format]
             work = Work(tokens * (2.0 * parameters), read)
-            return hardware.seconds(work, target.weight_format)
+            return hardware.seconds(work, target.weight_format, target.activation_format)
 
         total = linear(target.hidden * target.vocabulary)
         for count, kind in target.attention:
@@ -56,7 +56,7 @@ class Ideal:
             return np.zeros(np.broadcast_shapes(np.shape(tokens), np.shape(distinct)))
         stored = self.target.expert_format
         work = moe.work(self.target.hidden, tokens, distinct, BYTES[stored])
-        return self.hardware.seconds(work, stored)
+        return self.hardware.seconds(work, stored, self.target.activation_format)
 
     def draft_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
         """Seconds of drafting [s], given the undrafted target `step` [s]."""

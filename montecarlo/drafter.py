@@ -15,7 +15,7 @@ from montecarlo.attention import Attention
 from montecarlo.compressed import MLA
 from montecarlo.errors import InputError
 from montecarlo.ffn import Dense, MoE
-from montecarlo.hardware import BYTES, Hardware
+from montecarlo.hardware import BYTES, Hardware, known
 from montecarlo.roofline import Floats, Work
 from montecarlo.target import AttentionKind, Target
 
@@ -55,21 +55,30 @@ class Flat:
 
 @dataclass(frozen=True)
 class Eagle3:
-    """One decoder layer derived from a target: its attention over 2H inputs, a dense layer, fusion, LM head."""
+    """One decoder layer derived from a target: its attention over 2H inputs, a dense layer, fusion, LM head.
+
+    stored, head_stored, kv_stored: number formats of its weights, of the target's LM head, and of its KV;
+    activations: as in Target.
+    """
 
     hidden: int
     vocabulary: int
     attention: AttentionKind
     ffn: Dense
     stored: str
+    head_stored: str
     kv_stored: str
+    activations: str | None = None
 
     @classmethod
-    def of(cls, target: Target) -> "Eagle3":
+    def of(cls, target: Target, stored: str | None = None) -> "Eagle3":
         """Derive the drafter of `target`: full attention where it has some, else that of its first layers.
 
-        The dense width is that of the target's dense layers, or of its active experts.
+        The dense width is that of the target's dense layers, or of its active experts. `stored`: its weights'
+        number format (None: the target's).
         """
+        if stored is not None:
+            known("drafter_format", stored)
         kinds = [kind for _, kind in target.attention]
         full = [kind for kind in kinds if isinstance(kind, MLA) or (isinstance(kind, Attention) and not kind.window)]
         attention = (full or kinds)[0]
@@ -77,7 +86,16 @@ class Eagle3:
         if dense is None:
             moe = next(kind for _, kind in target.ffn if isinstance(kind, MoE))
             dense = Dense(moe.top_k * moe.intermediate + moe.shared_intermediate)
-        return cls(target.hidden, target.vocabulary, attention, dense, target.weight_format, target.kv_format)
+        return cls(
+            target.hidden,
+            target.vocabulary,
+            attention,
+            dense,
+            stored or target.weight_format,
+            target.weight_format,
+            target.kv_format,
+            target.activation_format,
+        )
 
     def layer_parameters(self) -> int:
         """Projections over the concatenated embedding and state (2H wide) and the dense layer."""
@@ -100,11 +118,11 @@ class Eagle3:
         step: ArrayLike,
     ) -> Floats:
         """Seconds of `draft_length` passes in a row; shapes broadcast. `step` is not needed here."""
-        stored = BYTES[self.stored]
         length = np.asarray(draft_length, np.float64)
 
-        def linear(parameters: int, tokens: ArrayLike) -> Floats:
-            return hardware.seconds(Work(np.multiply(tokens, 2.0 * parameters), parameters * stored), self.stored)
+        def linear(parameters: int, tokens: ArrayLike, stored: str = self.stored) -> Floats:
+            work = Work(np.multiply(tokens, 2.0 * parameters), parameters * BYTES[stored])
+            return hardware.seconds(work, stored, self.activations)
 
         def layer(queries: ArrayLike) -> Floats:
             kernels = self.attention.kernels(batch, queries, context, BYTES[self.kv_stored])
@@ -112,7 +130,7 @@ class Eagle3:
             return linear(self.layer_parameters(), np.multiply(batch, queries)) + core
 
         window = length + 1
-        head = linear(self.head_parameters(), batch)
+        head = linear(self.head_parameters(), batch, self.head_stored)
         first = linear(self.fusion_parameters(), np.multiply(batch, window)) + layer(window) + head
         later = layer(1.0) + head
         return np.where(length > 0, first + (length - 1) * later, 0.0)

@@ -3,6 +3,7 @@
 Every function adds the assumptions it makes to `notes`, a sentence each.
 """
 
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from montecarlo.target import Target
 from studies import catalog, config
 from traces import profiles
 
+FORMATS = ("weight_format", "expert_format", "kv_format", "activation_format")
+
 
 def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tuple[int, int, int]]:
     """The price list, and (MoE layers, experts, top_k); 0 experts for a dense target."""
@@ -30,6 +33,9 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
                 "prices = post is the post's formula for deepseek-v4-flash on b200-sxm, "
                 f"not for {given.target} on {given.hardware}"
             )
+        asked = [key for key in (*FORMATS, "drafter_format", "rollback") if getattr(given, key) is not None]
+        if asked:
+            raise InputError(f"prices = post knows its own formats and layers only; leave out {', '.join(asked)}")
         flat = _flat(drafter)
         if flat is None:
             raise InputError(
@@ -41,10 +47,12 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
         return Post(flat), (post.LAYERS, post.EXPERTS, post.TOP_K)
     if given.prices != "ideal":
         raise catalog.refuse("prices", given.prices, ["ideal", "post"])
-    target, hardware = catalog.target(given.target), catalog.hardware(given.hardware)
+    target, hardware = _stored_as_asked(catalog.target(given.target), given, notes), catalog.hardware(given.hardware)
     built: Eagle3 | Flat | None = _flat(drafter)
+    if given.drafter_format is not None and isinstance(built, Flat):
+        raise InputError(f"drafter_format = {given.drafter_format}: drafter {drafter} has no weights to store")
     if drafter == "eagle-3":
-        built = Eagle3.of(target)
+        built = Eagle3.of(target, given.drafter_format)
         notes.append(
             "EAGLE-3 is derived from the target: one decoder layer at its width with 2H-wide attention inputs, "
             f"a dense layer {built.ffn.intermediate:,} wide, 3H to H fusion, the whole LM head in every pass."
@@ -61,6 +69,29 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
         notes.append(f"{moe.hash_layers} MoE layers route by token id; they are simulated as routed by affinity.")
     shape = (target.moe_layers, moe.experts, moe.top_k) if moe else (0, 0, 0)
     return Ideal(target, hardware, built), shape
+
+
+def _stored_as_asked(target: Target, given: config.Scenario, notes: list[str]) -> Target:
+    """The target with the formats and the rollback the scenario names."""
+    formats = {name: getattr(given, name) for name in FORMATS if getattr(given, name) is not None}
+    if formats:
+        notes.append(f"Number formats as asked: {', '.join(f'{name} {stored}' for name, stored in formats.items())}.")
+    if given.expert_format is not None and target.moe is None:
+        raise InputError(f"expert_format = {given.expert_format}: target {given.target} is dense and has no experts")
+    target = target.with_formats(**formats)
+    if given.rollback is None:
+        return target
+    if not any(isinstance(kind, GatedDeltaNet) for _, kind in target.attention):
+        raise InputError(f"rollback = {given.rollback}: target {given.target} has no linear-attention layers")
+    return replace(
+        target,
+        attention=tuple(
+            (count, GatedDeltaNet.of(**(asdict(kind) | {"rollback": given.rollback})))
+            if isinstance(kind, GatedDeltaNet)
+            else (count, kind)
+            for count, kind in target.attention
+        ),
+    )
 
 
 def _attention_notes(target: Target) -> list[str]:

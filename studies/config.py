@@ -53,6 +53,12 @@ class Scenario(_Strict):
     ep: Literal[1] = 1
     drafter: str | None = None
     prices: str = "ideal"
+    weight_format: str | None = None
+    expert_format: str | None = None
+    kv_format: str | None = None
+    activation_format: str | None = None
+    drafter_format: str | None = None
+    rollback: str | None = None
     routing: str | None = None
     acceptance: float | list[float] | dict[Literal["hazard", "survival"], list[float]] | str | None = None
     tail: Literal["request", "text", "anywhere"] = "request"
