@@ -71,7 +71,11 @@ def hardware(given: str) -> Hardware:
 
 def target(given: str) -> Target:
     """The target of an id or file."""
-    read = entry("target", given)
+    return build(entry("target", given), given)
+
+
+def build(read: dict[str, Any], given: str) -> Target:
+    """The target of an entry, called `given` in errors."""
     try:
         return Target.of(
             hidden=read["hidden"],
