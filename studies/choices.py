@@ -3,25 +3,20 @@
 Every function adds the assumptions it makes to `notes`, a sentence each.
 """
 
-from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from montecarlo import post
 from montecarlo.acceptance import Acceptance
-from montecarlo.compressed import MLA, Compressed
+from montecarlo.compressed import Compressed
 from montecarlo.cost import Ideal
 from montecarlo.drafter import Eagle3, Flat
 from montecarlo.errors import InputError
-from montecarlo.linear import GatedDeltaNet
 from montecarlo.post import Post
 from montecarlo.routing import Routing
-from montecarlo.target import Target
-from studies import catalog, config
+from studies import catalog, config, layers
 from traces import profiles
-
-FORMATS = ("weight_format", "expert_format", "kv_format", "activation_format")
 
 
 def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tuple[int, int, int]]:
@@ -33,7 +28,7 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
                 "prices = post is the post's formula for deepseek-v4-flash on b200-sxm, "
                 f"not for {given.target} on {given.hardware}"
             )
-        asked = [key for key in (*FORMATS, "drafter_format", "rollback") if getattr(given, key) is not None]
+        asked = [*layers.named(given), *(["drafter_format"] if given.drafter_format is not None else [])]
         if asked:
             raise InputError(f"prices = post knows its own formats and layers only; leave out {', '.join(asked)}")
         flat = _flat(drafter)
@@ -47,7 +42,7 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
         return Post(flat), (post.LAYERS, post.EXPERTS, post.TOP_K)
     if given.prices != "ideal":
         raise catalog.refuse("prices", given.prices, ["ideal", "post"])
-    target, hardware = _stored_as_asked(catalog.target(given.target), given, notes), catalog.hardware(given.hardware)
+    target, hardware = layers.as_asked(catalog.target(given.target), given, notes), catalog.hardware(given.hardware)
     built: Eagle3 | Flat | None = _flat(drafter)
     if given.drafter_format is not None and isinstance(built, Flat):
         raise InputError(f"drafter_format = {given.drafter_format}: drafter {drafter} has no weights to store")
@@ -57,57 +52,18 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
             "EAGLE-3 is derived from the target: one decoder layer at its width with 2H-wide attention inputs, "
             f"a dense layer {built.ffn.intermediate:,} wide, 3H to H fusion, the whole LM head in every pass."
         )
+        if isinstance(built.attention, Compressed):
+            notes.append(f"EAGLE-3 attends as the target's layers of ratio {built.attention.ratio} do.")
     if built is None:
         raise catalog.refuse("drafter", drafter, ["eagle-3", "free", "fraction:C"])
     if isinstance(built, Flat) and built.fraction > 0:
         notes.append(
             f"The drafter is assumed to cost {built.fraction:g} of an undrafted target step per drafted token."
         )
-    notes += _attention_notes(target)
+    notes += layers.assumptions(target)
     moe = target.moe
-    if moe and moe.hash_layers:
-        notes.append(f"{moe.hash_layers} MoE layers route by token id; they are simulated as routed by affinity.")
     shape = (target.moe_layers, moe.experts, moe.top_k) if moe else (0, 0, 0)
     return Ideal(target, hardware, built), shape
-
-
-def _stored_as_asked(target: Target, given: config.Scenario, notes: list[str]) -> Target:
-    """The target with the formats and the rollback the scenario names."""
-    formats = {name: getattr(given, name) for name in FORMATS if getattr(given, name) is not None}
-    if formats:
-        notes.append(f"Number formats as asked: {', '.join(f'{name} {stored}' for name, stored in formats.items())}.")
-    if given.expert_format is not None and target.moe is None:
-        raise InputError(f"expert_format = {given.expert_format}: target {given.target} is dense and has no experts")
-    target = target.with_formats(**formats)
-    if given.rollback is None:
-        return target
-    if not any(isinstance(kind, GatedDeltaNet) for _, kind in target.attention):
-        raise InputError(f"rollback = {given.rollback}: target {given.target} has no linear-attention layers")
-    return replace(
-        target,
-        attention=tuple(
-            (count, GatedDeltaNet.of(**(asdict(kind) | {"rollback": given.rollback})))
-            if isinstance(kind, GatedDeltaNet)
-            else (count, kind)
-            for count, kind in target.attention
-        ),
-    )
-
-
-def _attention_notes(target: Target) -> list[str]:
-    kinds = [kind for _, kind in target.attention]
-    notes = []
-    if any(isinstance(kind, MLA) for kind in kinds):
-        form = next(kind.form for kind in kinds if isinstance(kind, MLA))
-        notes.append(f"MLA is priced in its {form} form.")
-    spread = next((kind.index_spread for kind in kinds if isinstance(kind, Compressed) and kind.index_top_k), None)
-    if spread is not None:
-        notes.append(f"CSA: each further query of a window reads {spread:g} of its selected rows for itself.")
-    rollback = next((kind.rollback for kind in kinds if isinstance(kind, GatedDeltaNet)), None)
-    if rollback is not None:
-        way = {"states": "write one state per window position", "replay": "replay accepted drafts from the last state"}
-        notes.append(f"Linear-attention layers {way[rollback]} in a verify (rollback = {rollback}).")
-    return notes
 
 
 def _flat(drafter: str) -> Flat | None:

@@ -58,6 +58,8 @@ class Scenario(_Strict):
     kv_format: str | None = None
     activation_format: str | None = None
     drafter_format: str | None = None
+    mla_form: str | None = None
+    index_spread: float | None = None
     rollback: str | None = None
     routing: str | None = None
     acceptance: float | list[float] | dict[Literal["hazard", "survival"], list[float]] | str | None = None

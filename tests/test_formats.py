@@ -103,6 +103,13 @@ def test_the_rollback_reaches_the_prices():
     assert saved == pytest.approx(30 * (3 * 1_114_112 - 3 * 2 * kept) / 4.8e12)
 
 
+def test_spread_and_form_reach_their_layers_only():
+    spread, _ = choices.prices(config.Scenario(target="deepseek-v4-flash", drafter="free", index_spread=0.5), [])
+    assert [(kind.ratio, kind.index_spread) for _, kind in spread.target.attention] == [(0, 0), (4, 0.5), (128, 0)]
+    expanded, _ = choices.prices(config.Scenario(target="deepseek-v3", drafter="free", mla_form="mha"), [])
+    assert [kind.form for _, kind in expanded.target.attention] == ["mha"]
+
+
 @pytest.mark.parametrize(
     ("keys", "fault"),
     [
@@ -112,6 +119,10 @@ def test_the_rollback_reaches_the_prices():
         ({"expert_format": "fp8", "target": "llama-3-8b"}, "no experts"),
         ({"rollback": "replay"}, "no linear-attention layers"),
         ({"rollback": "undo", "target": "qwen3.6-35b-a3b"}, "states, replay"),
+        ({"index_spread": 0.5, "target": "deepseek-v3"}, "no indexed"),
+        ({"index_spread": 2.0, "target": "deepseek-v4-pro"}, "between 0 and 1"),
+        ({"mla_form": "mha"}, "no MLA layers"),
+        ({"mla_form": "fast", "target": "kimi-k2"}, "absorbed, mha"),
         ({"prices": "post", "kv_format": "fp8", "target": "deepseek-v4-flash", "hardware": "b200-sxm"}, "leave out"),
     ],
 )

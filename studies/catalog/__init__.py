@@ -85,7 +85,7 @@ def build(read: dict[str, Any], given: str) -> Target:
             weight_format=read.get("weight_format", "bf16"),
             expert_format=read.get("expert_format", "bf16"),
             kv_format=read.get("kv_format", "bf16"),
-        )
+        ).with_formats(activation_format=read.get("activation_format"))
     except (KeyError, TypeError) as error:
         raise InputError(
             f"target {given} needs hidden, vocabulary, attention and ffn as in `studies/catalog/targets.toml` ({error})"
