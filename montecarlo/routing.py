@@ -128,6 +128,7 @@ def sample(
     rounds = top_k + 2  # candidates per token that the urn keeps; all are draws from q, used or not
     row = (jnp.arange(layers) * experts)[None, :]
     accept, alias = routing.accept.reshape(-1), routing.alias.reshape(-1)
+    concentration, stickiness = routing.concentration[None, :], routing.stickiness[None, :]
     request_break = break_at[:, None]
 
     def from_popularity(uniform: jax.Array) -> jax.Array:
@@ -138,7 +139,7 @@ def sample(
     def from_topic(uniform: jax.Array, urn: jax.Array, before: jax.Array, since: jax.Array) -> jax.Array:
         """A draw from q given the urn's entries since..before."""
         held = before - since
-        new = routing.concentration / (routing.concentration + held)
+        new = concentration / (concentration + held)
         which = since + jnp.clip(((uniform - new) / (1 - new) * held).astype(jnp.int32), 0, held - 1)
         copy = jnp.take_along_axis(urn, jnp.maximum(which, 0)[None], axis=0)[0].astype(jnp.int32)
         return jnp.where(uniform < new, from_popularity(jnp.minimum(uniform / new, 1 - 2.0**-24)), copy)
@@ -147,7 +148,7 @@ def sample(
         urn, previous = carry
         token_key = jax.random.fold_in(key, position)
         starts = (position == 0) | (position == request_break)
-        keep = jnp.where(starts, 0.0, routing.stickiness[None, :])
+        keep = jnp.where(starts, 0.0, stickiness)
         left = request_break * rounds * (position >= request_break) if elsewhere else 0
         since = jnp.broadcast_to(jnp.asarray(left, jnp.int32), lanes)
 
