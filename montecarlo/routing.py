@@ -73,17 +73,17 @@ class Routing:
             raise InputError(f"top_k is {top_k} of {experts} experts; it must be between 1 and the number of experts")
         topic = np.broadcast_to(np.asarray(concentration, np.float64), (layers,))
         sticky = np.broadcast_to(np.asarray(stickiness, np.float64), (layers,))
-        if not np.all(topic >= 1):
+        if not np.all(topic >= 0.5):
             raise InputError(
-                f"concentration is {topic.min():g}; it must be at least 1 (infinite: no topics): "
-                "below, a request would have too few experts for the distinct ones of a token"
+                f"concentration must be positive and at least 0.5 (infinite: no topics), and it is {topic.min():g}: "
+                "below, a request has too few experts for the distinct ones of a token"
             )
         if top_k > 1 and np.any(1 - np.sort(shares / shares.sum(axis=1, keepdims=True))[:, -top_k + 1 :].sum(1) < 1e-3):
             raise InputError(
                 f"popularity leaves less than 0.1 % to the experts after the {top_k - 1} most popular; "
                 f"a token needs {top_k} distinct ones"
             )
-        if sticky.min() < 0 or sticky.max() > 1:
+        if not np.all((sticky >= 0) & (sticky <= 1)):
             raise InputError(f"stickiness is {sticky.min():g} to {sticky.max():g}; a probability is between 0 and 1")
         tables = [alias_table(row / row.sum()) for row in shares]
         return cls(

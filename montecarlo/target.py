@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from montecarlo.attention import Attention
-from montecarlo.errors import InputError
+from montecarlo.errors import InputError, whole
 from montecarlo.ffn import Dense, MoE
 from montecarlo.hardware import BYTES
 
@@ -40,12 +40,12 @@ class Target:
         depths = sum(count for count, _ in attention), sum(count for count, _ in ffn)
         if depths[0] != depths[1] or depths[0] < 1:
             raise InputError(f"target has {depths[0]} attention and {depths[1]} feed-forward layers; they must agree")
-        if min(hidden, vocabulary) < 1:
-            raise InputError(f"target hidden {hidden} and vocabulary {vocabulary} must be at least 1")
+        whole("target hidden size", hidden)
+        whole("target vocabulary", vocabulary)
         if sum(isinstance(kind, MoE) for _, kind in ffn) > 1:
             raise InputError("target lists two kinds of MoE layer; one kind is allowed")
         for name in (weight_format, expert_format, kv_format):
-            if name not in BYTES:
+            if not isinstance(name, str) or name not in BYTES:
                 raise InputError(f"number format {name!r} is not one of {', '.join(BYTES)}")
         return cls(hidden, vocabulary, attention, ffn, weight_format, expert_format, kv_format)
 
