@@ -82,7 +82,7 @@ class Scenario(_Strict):
 class Study(_Strict):
     """A study's configuration: scenarios and how hard to work. `error` [%] replaces `worlds` when given."""
 
-    worlds: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] = 128
+    worlds: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] = 96
     world_requests: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 512
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
     error: Annotated[float, Field(gt=0, le=100)] | None = None
