@@ -18,7 +18,10 @@ from montecarlo.keys import unit
 
 
 def _probabilities(values: ArrayLike, what: str) -> np.ndarray:
-    given = np.atleast_1d(np.asarray(values, np.float64))
+    try:
+        given = np.atleast_1d(np.asarray(values, np.float64))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} is {values!r}; it must be a list of probabilities by depth") from error
     if given.ndim != 1 or given.size == 0:
         raise InputError(f"{what} must be a list of at least one probability")
     if not np.all((given >= 0) & (given <= 1)):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from montecarlo.errors import InputError
+from montecarlo.errors import InputError, whole
 from montecarlo.roofline import Floats, Kernels, Work
 
 
@@ -29,11 +29,9 @@ class Attention:
     @classmethod
     def of(cls, *, heads: int, kv_heads: int, head_dim: int, window: int = 0, gated: bool = False) -> "Attention":
         """Build an attention; raises InputError where heads do not divide into groups."""
-        if min(heads, kv_heads, head_dim) < 1 or window < 0:
-            raise InputError(
-                f"attention heads {heads}, kv_heads {kv_heads}, head_dim {head_dim}, window {window}: "
-                "the first three must be at least 1, the window at least 0"
-            )
+        for name, size in (("heads", heads), ("kv_heads", kv_heads), ("head_dim", head_dim)):
+            whole(f"attention {name}", size)
+        whole("attention window", window, least=0)
         if heads % kv_heads:
             raise InputError(f"attention has {heads} heads in {kv_heads} groups; heads must be a multiple of kv_heads")
         return cls(heads, kv_heads, head_dim, window, bool(gated))

@@ -22,12 +22,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from montecarlo.errors import InputError
+from montecarlo.errors import InputError, whole
 from montecarlo.roofline import Floats, Kernels, Work
 
 QUERY_BYTES = 2.0  # queries and rotary parts stay in bf16 [B per element] (the post: b_q = 2; V4: 64 rope in bf16)
 INDEX_KEY_BYTES = 1.0  # CSA's index keys are cached in fp8 [B per element] (the post)
 INDEX_QUERY_BYTES = 0.5  # and scored against 4-bit queries [B per element] (V4 report: FP4 in the indexer's QK path)
+
+LEAST_ONE = ("heads", "head_dim", "q_rank", "o_rank", "o_groups")  # sizes of Compressed that cannot be 0
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,10 @@ class MLA:
         cls, *, heads: int, kv_rank: int, rope: int, nope: int, value: int, q_rank: int = 0, form: str = "absorbed"
     ) -> "MLA":
         """Build it; raises InputError for sizes that cannot be and forms that are none."""
-        if min(heads, kv_rank, nope, value) < 1 or min(rope, q_rank) < 0:
-            raise InputError(
-                f"mla heads {heads}, kv_rank {kv_rank}, nope {nope}, value {value} must be at least 1, "
-                f"rope {rope} and q_rank {q_rank} at least 0"
-            )
+        for name, size in (("heads", heads), ("kv_rank", kv_rank), ("nope", nope), ("value", value)):
+            whole(f"mla {name}", size)
+        for name, size in (("rope", rope), ("q_rank", q_rank)):
+            whole(f"mla {name}", size, least=0)
         if form not in ("absorbed", "mha"):
             raise InputError(f"mla form is {form!r}; allowed: absorbed, mha")
         return cls(heads, kv_rank, rope, nope, value, q_rank, form)
@@ -125,22 +126,23 @@ class Compressed:
         index_spread: float = 0.0,
     ) -> "Compressed":
         """Build it; raises InputError for a layer that sees nothing, and for half an indexer."""
-        if min(heads, head_dim, q_rank, o_rank, o_groups) < 1 or not 0 <= rope <= head_dim or heads % o_groups:
+        sizes = (heads, head_dim, rope, q_rank, o_rank, o_groups, window, ratio, index_heads, index_dim, index_top_k)
+        for name, size in zip(cls.__dataclass_fields__, sizes, strict=False):
+            whole(f"compressed {name}", size, least=1 if name in LEAST_ONE else 0)
+        if rope > head_dim or heads % o_groups:
             raise InputError(
-                f"compressed heads {heads}, head_dim {head_dim}, q_rank {q_rank}, o_rank {o_rank}, o_groups {o_groups} "
-                f"must be at least 1, rope {rope} at most head_dim, heads a multiple of o_groups"
+                f"compressed rope {rope} must be at most head_dim {head_dim}, heads {heads} a multiple of "
+                f"o_groups {o_groups}"
             )
-        if min(window, ratio) < 0 or window + ratio == 0:
-            raise InputError(f"compressed window {window} and ratio {ratio} must be 0 or more, and not both 0")
-        indexed = {index_heads > 0, index_dim > 0, index_top_k > 0}
-        if len(indexed) > 1 or min(index_heads, index_dim, index_top_k) < 0 or (index_top_k and not ratio):
+        if window + ratio == 0:
+            raise InputError("compressed window and ratio must be 0 or more, and not both 0")
+        if len({index_heads > 0, index_dim > 0, index_top_k > 0}) > 1 or (index_top_k and not ratio):
             raise InputError(
                 f"compressed index_heads {index_heads}, index_dim {index_dim}, index_top_k {index_top_k}: "
                 "give all three and a ratio, or none"
             )
-        if not 0 <= index_spread <= 1:
+        if isinstance(index_spread, bool) or not 0 <= index_spread <= 1:
             raise InputError(f"compressed index_spread is {index_spread}; a share is between 0 and 1")
-        sizes = (heads, head_dim, rope, q_rank, o_rank, o_groups, window, ratio, index_heads, index_dim, index_top_k)
         return cls(*sizes, float(index_spread))
 
     def parameters(self, hidden: int, inputs: int = 0) -> int:

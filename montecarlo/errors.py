@@ -10,3 +10,10 @@ class InputError(ValueError):
 
 class TaskFailed(Exception):
     """A task of a study raised; the message names it. Finished tasks are kept. The command line exits with 1."""
+
+
+def whole(what: str, value: object, least: int = 1) -> int:
+    """`value` as a whole number of at least `least`; raises InputError, naming `what` it is."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{what} is {value!r}; it must be a whole number of at least {least}")
+    return value

@@ -19,9 +19,14 @@ RECOMMENDED_WITHIN = 0.01  # the recommended length is the shortest within 1 % o
 NEAR_BEST_ERRORS = 2.0  # lengths whose paired difference from the best is within this many standard errors
 
 
+def mean(values: Floats, axis: int = 0) -> Floats:
+    """Mean over one axis, added up in the same order whatever the other axes are: exactly repeatable cell by cell."""
+    return np.asarray(np.ascontiguousarray(np.moveaxis(values, axis, -1)).mean(axis=-1))
+
+
 def speedup(tokens: Floats, undrafted: Floats, drafted: Floats) -> tuple[Floats, Floats]:
     """(speedup, its Monte Carlo standard error), worlds along the first axis; other axes broadcast."""
-    base, spent = undrafted.mean(axis=0), drafted.mean(axis=0)
+    base, spent = mean(undrafted), mean(drafted)
     value = tokens * base / spent
     return value, value * _standard_error(undrafted / base - drafted / spent)
 
@@ -31,7 +36,7 @@ def _standard_error(deviation: Floats) -> Floats:
     worlds = len(deviation)
     if worlds < 2:
         return np.where(np.ptp(deviation, axis=0) + np.abs(deviation[0]) == 0, 0.0, np.inf)
-    return np.asarray(deviation.std(axis=0, ddof=1) / np.sqrt(worlds))
+    return np.sqrt(mean((deviation - mean(deviation)) ** 2) / (worlds - 1))
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,10 @@ def best_length(
     tokens [K]; undrafted [worlds]; drafted [worlds, K]; halves [splits, worlds]: which worlds choose, for the
     honest value (first split) and for the noise (all splits).
     """
-    overall = tokens / drafted.mean(axis=0)
+    overall = tokens / mean(drafted)
     best = int(np.argmax(overall))
     worse = 1 - overall / overall[best]
-    relative = drafted / drafted.mean(axis=0)
+    relative = drafted / mean(drafted)
     error = _standard_error(relative - relative[:, [best]])
     near = np.flatnonzero(worse <= np.where(np.isinf(error), 0.0, NEAR_BEST_ERRORS * error))
     in_world = np.argmax(tokens / drafted, axis=1)
@@ -86,7 +91,7 @@ def best_length(
 
 def choose(tokens: Floats, drafted: Floats) -> int:
     """Index of the length with the highest rate on these worlds; ties go to the shorter."""
-    return int(np.argmax(tokens / drafted.mean(axis=0)))
+    return int(np.argmax(tokens / mean(drafted)))
 
 
 def honest_value(

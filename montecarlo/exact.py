@@ -40,6 +40,12 @@ def distinct_pmf(experts: int, top_k: int, tokens: int) -> np.ndarray:
     return pmf
 
 
+@lru_cache(maxsize=4)
+def _leggauss(nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    x, weight = np.polynomial.legendre.leggauss(nodes)
+    return x, weight
+
+
 def inclusion(popularity: np.ndarray, top_k: int, nodes: int = 600) -> np.ndarray:
     """P(e in a token) [experts] for tokens of top_k distinct experts drawn in proportion to `popularity`.
 
@@ -49,7 +55,7 @@ def inclusion(popularity: np.ndarray, top_k: int, nodes: int = 600) -> np.ndarra
     experts = len(rates)
     if top_k == experts:
         return np.ones(experts)
-    x, weight = np.polynomial.legendre.leggauss(nodes)
+    x, weight = _leggauss(nodes)
     log_time = 0.5 * (x + 1) * np.log(1e13) - np.log(1e10)  # t from 1e-10 to 1e3 times the mean clock
     time = experts * np.exp(log_time)
     rang = -np.expm1(-np.outer(time, rates))  # [nodes, experts]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from montecarlo.errors import InputError
+from montecarlo.errors import InputError, whole
 from montecarlo.roofline import Work
 
 
@@ -27,9 +27,7 @@ class Dense:
     @classmethod
     def of(cls, *, intermediate: int) -> "Dense":
         """Build a dense layer; raises InputError where the width is not positive."""
-        if intermediate < 1:
-            raise InputError(f"dense intermediate size is {intermediate}; it must be at least 1")
-        return cls(intermediate)
+        return cls(whole("dense intermediate size", intermediate))
 
     def parameters(self, hidden: int) -> int:
         """Weights of gate, up and down."""
@@ -66,20 +64,16 @@ class MoE:
         hash_layers: int = 0,
     ) -> "MoE":
         """Build a mixture; raises InputError where top_k experts cannot be chosen."""
-        if not 1 <= top_k <= experts:
+        whole("number of experts", experts)
+        if whole("top_k", top_k) > experts:
             raise InputError(f"top_k is {top_k} of {experts} experts; it must be between 1 and the number of experts")
-        if intermediate < 1 or shared_intermediate < 0:
-            raise InputError(
-                f"expert widths {intermediate} (routed) and {shared_intermediate} (shared): "
-                "the first must be at least 1, the second at least 0"
-            )
-        if not 1 <= top_groups <= groups or experts % groups or top_k > top_groups * (experts // groups):
-            raise InputError(
-                f"{top_groups} of {groups} groups of {experts} experts, top_k {top_k}: groups must divide the experts, "
-                "and the chosen ones hold top_k of them"
-            )
-        if hash_layers < 0:
-            raise InputError(f"hash_layers is {hash_layers}; it must be at least 0")
+        whole("expert intermediate size", intermediate)
+        whole("shared expert intermediate size", shared_intermediate, least=0)
+        if whole("top_groups", top_groups) > whole("groups", groups) or experts % groups:
+            raise InputError(f"{top_groups} of {groups} groups of {experts} experts: groups must divide the experts")
+        if top_k > top_groups * (experts // groups):
+            raise InputError(f"top_k is {top_k}; {top_groups} of {groups} groups must hold top_k of {experts} experts")
+        whole("hash_layers", hash_layers, least=0)
         return cls(experts, top_k, intermediate, shared_intermediate, groups, top_groups, hash_layers)
 
     def expert(self, hidden: int) -> int:

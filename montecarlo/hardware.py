@@ -27,7 +27,7 @@ COMPUTE = {
 
 def known(name: str, stored: str) -> None:
     """Raise InputError where `stored`, given for `name`, is no number format."""
-    if stored not in BYTES:
+    if not isinstance(stored, str) or stored not in BYTES:
         raise InputError(f"{name} is {stored!r}, no number format; allowed: {', '.join(BYTES)}")
 
 
@@ -48,7 +48,7 @@ class Hardware:
     def of(cls, *, bf16: float, fp8: float | None, fp4: float | None, bandwidth: float, memory: float) -> "Hardware":
         """Build a device; raises InputError for what cannot be one."""
         for name, value in (("bf16", bf16), ("bandwidth", bandwidth), ("memory", memory)):
-            if not (np.isfinite(value) and value > 0):
+            if isinstance(value, bool) or not (np.isfinite(value) and value > 0):
                 raise InputError(f"hardware {name} is {value}; it must be positive, in FLOP/s, B/s or B")
         for name, value in (("fp8", fp8 or 0.0), ("fp4", fp4 or 0.0)):
             if not (np.isfinite(value) and value >= 0):

@@ -27,9 +27,9 @@ class Stream(IntEnum):
     SPLIT = 7
 
 
-def key(seed: int, world: int | jax.Array, stream: Stream) -> jax.Array:
+def key(seed: int | jax.Array, world: int | jax.Array, stream: Stream) -> jax.Array:
     """The JAX key of one stream of one world."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), world), int(stream))
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(jnp.uint32(seed)), world), int(stream))
 
 
 def generator(seed: int, world: int, stream: Stream, step: int = 0) -> np.random.Generator:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from montecarlo.errors import InputError
+from montecarlo.errors import InputError, whole
 from montecarlo.roofline import Floats, Kernels, Work
 
 INPUT_BYTES = 2.0  # kept keys, values and gates, bf16 [B per element]
@@ -52,12 +52,13 @@ class GatedDeltaNet:
         rollback: str = "states",
     ) -> "GatedDeltaNet":
         """Build it; raises InputError for sizes that cannot be and rollbacks that are none."""
-        if min(key_heads, value_heads, key_dim, value_dim) < 1 or conv < 0 or value_heads % key_heads:
-            raise InputError(
-                f"gated delta net key_heads {key_heads}, value_heads {value_heads}, key_dim {key_dim}, value_dim "
-                f"{value_dim} must be at least 1, conv {conv} at least 0, value_heads a multiple of key_heads"
-            )
-        if not (np.isfinite(state_bytes) and state_bytes > 0):
+        heads = (("key_heads", key_heads), ("value_heads", value_heads))
+        for name, size in (*heads, ("key_dim", key_dim), ("value_dim", value_dim)):
+            whole(f"gated delta net {name}", size)
+        whole("gated delta net conv", conv, least=0)
+        if value_heads % key_heads:
+            raise InputError(f"gated delta net value_heads {value_heads} must be a multiple of key_heads {key_heads}")
+        if isinstance(state_bytes, bool) or not (np.isfinite(state_bytes) and state_bytes > 0):
             raise InputError(f"gated delta net state_bytes is {state_bytes}; it must be positive, in bytes per element")
         if rollback not in ROLLBACKS:
             raise InputError(f"rollback is {rollback!r}; allowed: {', '.join(ROLLBACKS)}")

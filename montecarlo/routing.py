@@ -9,6 +9,8 @@ Three parts, each with parameters per layer (what real traces show: docs/model.m
 A token draws candidates one by one until top_k distinct ones are found (sampling without replacement in
 proportion to q: Plackett-Luce, what Gumbel top-k does). Candidate m is slot m of the previous token with
 probability s (m < top_k), else a draw from q. Uniform routing is p = 1/E without topic and stickiness.
+A window's first token is drawn afresh, so stickiness is not quite stationary: with the gpt-oss-20b profile, windows
+of 8 tokens that start 16 tokens later hold 0.3 % fewer experts.
 
 Group-limited routing (DeepSeek-V3, arXiv 2412.19437, section 2.1.2: a token's experts lie in 4 of 8 groups) rejects
 candidates that would open one group too many. V3 picks the groups by the sum of their two best affinities; here
@@ -33,6 +35,8 @@ from numpy.typing import ArrayLike
 
 from montecarlo.errors import InputError
 from montecarlo.keys import unit
+
+BELOW_ONE = 1 - 2.0**-24  # the largest float32 below 1
 
 
 @partial(
@@ -75,9 +79,17 @@ class Routing:
             raise InputError(f"top_k is {top_k} of {experts} experts; it must be between 1 and the number of experts")
         topic = np.broadcast_to(np.asarray(concentration, np.float64), (layers,))
         sticky = np.broadcast_to(np.asarray(stickiness, np.float64), (layers,))
-        if not np.all(topic > 0):
-            raise InputError("concentration must be positive (infinite: no topics)")
-        if sticky.min() < 0 or sticky.max() > 1:
+        if not np.all(topic >= 0.5):
+            raise InputError(
+                f"concentration must be positive and at least 0.5 (infinite: no topics), and it is {topic.min():g}: "
+                "below, a request has too few experts for the distinct ones of a token"
+            )
+        if top_k > 1 and np.any(1 - np.sort(shares / shares.sum(axis=1, keepdims=True))[:, -top_k + 1 :].sum(1) < 1e-3):
+            raise InputError(
+                f"popularity leaves less than 0.1 % to the experts after the {top_k - 1} most popular; "
+                f"a token needs {top_k} distinct ones"
+            )
+        if not np.all((sticky >= 0) & (sticky <= 1)):
             raise InputError(f"stickiness is {sticky.min():g} to {sticky.max():g}; a probability is between 0 and 1")
         tables = [alias_table(row / row.sum()) for row in shares]
         return cls(
@@ -115,8 +127,22 @@ def alias_table(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return accept, alias
 
 
+class _Urn(NamedTuple):
+    """All draws from q so far, in the order they were made, lane by lane.
+
+    drawn [tokens, kept + 1, R, L]: the candidates of each token, the first count[token] of which were drawn in
+    that lane. before [tokens, R, L]: draws before each token (a huge number for tokens to come). held [R, L]:
+    draws in all. since [R, L]: those before it are another request's.
+    """
+
+    drawn: jax.Array
+    before: jax.Array
+    held: jax.Array
+    since: jax.Array
+
+
 class _Token(NamedTuple):
-    """The candidates of one token, found round by round: experts [top_k, R, L] (-1: none yet), how many.
+    """One token on its way, candidate by candidate: experts [top_k, R, L] (-1: none yet), how many were found.
 
     groups: those in use as bits, [R, L], or [0] where they are not limited.
     """
@@ -124,8 +150,8 @@ class _Token(NamedTuple):
     experts: jax.Array
     found: jax.Array
     groups: jax.Array
-    urn: jax.Array
-    round: jax.Array
+    urn: _Urn
+    candidate: jax.Array
 
 
 @partial(jax.jit, static_argnames=("tokens", "requests", "elsewhere"))
@@ -145,9 +171,11 @@ def sample(
     """
     layers, experts = routing.accept.shape
     lanes, top_k, limited = (requests, layers), routing.top_k, routing.top_groups < routing.groups
-    rounds = top_k + 2  # candidates per token that the urn keeps; all are draws from q, used or not
+    kept = 8 * top_k  # candidates of a token that the urn keeps; a lane that needs more forgets the excess
+    lane = jnp.arange(requests * layers).reshape(lanes)
     row = (jnp.arange(layers) * experts)[None, :]
     accept, alias = routing.accept.reshape(-1), routing.alias.reshape(-1)
+    concentration, stickiness = routing.concentration[None, :], routing.stickiness[None, :]
     request_break = break_at[:, None]
 
     def from_popularity(uniform: jax.Array) -> jax.Array:
@@ -155,66 +183,68 @@ def sample(
         which = jnp.minimum(scaled.astype(jnp.int32), experts - 1)
         return jnp.where(scaled - which < accept[which + row], which, alias[which + row])
 
-    def from_topic(uniform: jax.Array, urn: jax.Array, before: jax.Array, since: jax.Array) -> jax.Array:
-        """A draw from q given the urn's entries since..before."""
-        held = before - since
-        new = routing.concentration / (routing.concentration + held)
-        which = since + jnp.clip(((uniform - new) / (1 - new) * held).astype(jnp.int32), 0, held - 1)
-        copy = jnp.take_along_axis(urn, jnp.maximum(which, 0)[None], axis=0)[0].astype(jnp.int32)
-        return jnp.where(uniform < new, from_popularity(jnp.minimum(uniform / new, 1 - 2.0**-24)), copy)
+    def from_topic(uniform: jax.Array, urn: _Urn) -> jax.Array:
+        own = urn.held - urn.since
+        new = concentration / (concentration + own)
+        along = (uniform - new) / jnp.maximum(1 - new, 1e-9)
+        which = urn.since + jnp.clip((along * own).astype(jnp.int32), 0, jnp.maximum(own - 1, 0))
+        reached = urn.before <= which[None]
+        of_token = jnp.sum(reached, axis=0) - 1
+        place = which - jnp.max(jnp.where(reached, urn.before, 0), axis=0)
+        copy = urn.drawn.reshape(-1)[(of_token * (kept + 1) + place) * (requests * layers) + lane].astype(jnp.int32)
+        return jnp.where(uniform < new, from_popularity(jnp.minimum(uniform / new, BELOW_ONE)), copy)
 
-    def token(carry: tuple[jax.Array, jax.Array], position: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    def keep_in(urn: _Urn, drawn: jax.Array, position: jax.Array, slot: jax.Array, lacking: jax.Array) -> _Urn:
+        at = (position, jnp.minimum(slot, kept), 0, 0)
+        return urn._replace(
+            drawn=jax.lax.dynamic_update_slice(urn.drawn, drawn.astype(urn.drawn.dtype)[None, None], at),
+            held=urn.held + ((slot < top_k) | (lacking & (slot < kept))),
+        )
+
+    def token(carry: tuple[_Urn, jax.Array], position: jax.Array) -> tuple[tuple[_Urn, jax.Array], jax.Array]:
         urn, previous = carry
+        urn = urn._replace(before=jax.lax.dynamic_update_index_in_dim(urn.before, urn.held, position, 0))
         token_key = jax.random.fold_in(key, position)
-        starts = (position == 0) | (position == request_break)
-        keep = jnp.where(starts, 0.0, routing.stickiness[None, :])
-        left = request_break * rounds * (position >= request_break) if elsewhere else 0
-        since = jnp.broadcast_to(jnp.asarray(left, jnp.int32), lanes)
+        leaves = position == request_break
+        if elsewhere:
+            urn = urn._replace(since=jnp.where(leaves, urn.held, urn.since))
+        keep = jnp.where((position == 0) | leaves, 0.0, stickiness)
 
-        def candidate(state: _Token) -> _Token:
-            uniform = jax.lax.optimization_barrier(unit(jax.random.fold_in(token_key, state.round), lanes))
-            sticky = (uniform < keep) & (state.round < top_k)
-            keep_now = jnp.where(state.round < top_k, keep, 0.0)
-            rest = jnp.where(sticky, uniform / jnp.maximum(keep_now, 1e-9), (uniform - keep_now) / (1 - keep_now))
-            rest = jnp.minimum(rest, 1 - 2.0**-24)
-            if routing.topical:
-                before = position * rounds + jnp.minimum(state.round, rounds)
-                drawn = from_topic(rest, state.urn, before, since)
-                slot = position * rounds + state.round
-                urn_next = jax.lax.cond(
-                    state.round < rounds,
-                    lambda: jax.lax.dynamic_update_slice(state.urn, drawn.astype(state.urn.dtype)[None], (slot, 0, 0)),
-                    lambda: state.urn,
-                )
-            else:
-                drawn, urn_next = from_popularity(rest), state.urn
-            kept = jax.lax.dynamic_index_in_dim(previous, jnp.minimum(state.round, top_k - 1), 0, keepdims=False)
-            expert = jax.lax.optimization_barrier(jnp.where(sticky, kept, drawn))
-            new = (state.found < top_k) & ~jnp.any(state.experts == expert[None], axis=0)
+        def one_more(state: _Token) -> _Token:
+            slot = state.candidate
+            uniform = jax.lax.optimization_barrier(unit(jax.random.fold_in(token_key, slot), lanes))
+            chance = jnp.where(slot < top_k, keep, 0.0)
+            sticky = uniform < chance
+            within = jnp.where(sticky, uniform, uniform - chance)  # uniform again, given what was decided
+            rest = jnp.minimum(within / jnp.maximum(jnp.where(sticky, chance, 1 - chance), 1e-9), BELOW_ONE)
+            drawn = from_topic(rest, state.urn) if routing.topical else from_popularity(rest)
+            lacking = state.found < top_k
+            urn = keep_in(state.urn, drawn, position, slot, lacking) if routing.topical else state.urn
+            before = jax.lax.dynamic_index_in_dim(previous, jnp.minimum(slot, top_k - 1), 0, keepdims=False)
+            expert = jax.lax.optimization_barrier(jnp.where(sticky, before, drawn))
+            new = lacking & ~jnp.any(state.experts == expert[None], axis=0)
             used = state.groups
             if limited:
                 opened = used | (jnp.uint32(1) << (expert // (experts // routing.groups)).astype(jnp.uint32))
                 new &= jax.lax.population_count(opened) <= routing.top_groups
                 used = jnp.where(new, opened, used)
             here = (jnp.arange(top_k)[:, None, None] == state.found[None]) & new[None]
-            chosen = jnp.where(here, expert[None], state.experts)
-            return _Token(chosen, state.found + new, used, urn_next, state.round + 1)
+            return _Token(jnp.where(here, expert[None], state.experts), state.found + new, used, urn, slot + 1)
 
-        state = _Token(
-            experts=jnp.full((top_k, *lanes), -1, jnp.int32),
-            found=jnp.zeros(lanes, jnp.int32),
-            groups=jnp.zeros(lanes if limited else 0, jnp.uint32),
-            urn=urn,
-            round=jnp.int32(0),
-        )
+        nothing = jnp.full((top_k, *lanes), -1, jnp.int32)
+        no_groups = jnp.zeros(lanes if limited else 0, jnp.uint32)
+        state = _Token(nothing, jnp.zeros(lanes, jnp.int32), no_groups, urn, jnp.int32(0))
         state = jax.lax.while_loop(
-            lambda state: (state.round < (rounds if routing.topical else top_k)) | jnp.any(state.found < top_k),
-            candidate,
-            state,
+            lambda state: (state.candidate < top_k) | jnp.any(state.found < top_k), one_more, state
         )
         return (state.urn, state.experts), state.experts
 
-    dtype = jnp.uint8 if experts <= 256 else jnp.uint16
-    urn = jnp.zeros((tokens * rounds if routing.topical else 1, *lanes), dtype)
+    size = tokens if routing.topical else 0
+    urn = _Urn(
+        drawn=jnp.zeros((size, kept + 1, *lanes), jnp.uint8 if experts <= 256 else jnp.uint16),
+        before=jnp.full((tokens, *lanes), np.iinfo(np.int32).max),
+        held=jnp.zeros(lanes, jnp.int32),
+        since=jnp.zeros(lanes, jnp.int32),
+    )
     first = jnp.zeros((top_k, *lanes), jnp.int32)
     return jax.lax.scan(token, (urn, first), jnp.arange(tokens))[1]

@@ -26,9 +26,13 @@ from montecarlo.text import Text
 TAILS = ("request", "text", "anywhere")
 
 
+def runs(survival: np.ndarray, *, seed: int, world: int, requests: int, step: int = 0) -> jax.Array:
+    """Runs [requests] (int32) of one step of one world, given survival [depths]."""
+    return _runs(survival.astype(np.float32), np.uint32(seed), world, step, requests=requests)
+
+
 @partial(jax.jit, static_argnames=("requests",))
-def runs(survival: jax.Array, *, seed: int, world: int, requests: int, step: int = 0) -> jax.Array:
-    """Runs [requests] (int32) of one step of one world, given survival [depths] (float32)."""
+def _runs(survival: jax.Array, seed: jax.Array, world: int, step: int, *, requests: int) -> jax.Array:
     return acceptance.sample(survival, jax.random.fold_in(key(seed, world, Stream.RUN), step), requests)
 
 
@@ -65,7 +69,7 @@ def sampled(
     if tail == "text":
         break_at = jnp.full(requests, tokens, jnp.int32)
     else:
-        break_at = runs(survival.astype(np.float32), seed=seed, world=world, requests=requests) + 1
+        break_at = runs(survival, seed=seed, world=world, requests=requests) + 1
     counted = _sampled(
         process,
         key(seed, world, Stream.TEXT),
@@ -135,7 +139,7 @@ def replayed(
 
     positions = text.positions(chosen, place(start, chosen), depths)
     if tail != "text":
-        run = np.asarray(runs(survival.astype(np.float32), seed=seed, world=world, requests=requests, step=step))
+        run = np.asarray(runs(survival, seed=seed, world=world, requests=requests, step=step))
         other = chosen if tail == "request" else elsewhere.integers(text.requests, size=requests)
         rejected = depths - run - 1
         tail_positions = text.positions(other, place(elsewhere, other), np.maximum(rejected, 0))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from montecarlo.attention import Attention
 from montecarlo.compressed import MLA, Compressed
-from montecarlo.errors import InputError
+from montecarlo.errors import InputError, whole
 from montecarlo.ffn import Dense, MoE
 from montecarlo.hardware import known
 from montecarlo.linear import GatedDeltaNet
@@ -49,8 +49,8 @@ class Target:
         hashed = [(count, kind.hash_layers) for count, kind in ffn if isinstance(kind, MoE)]
         if any(routed_by_token > count for count, routed_by_token in hashed):
             raise InputError(f"target has {hashed[0][1]} hash_layers of {hashed[0][0]} MoE layers")
-        if min(hidden, vocabulary) < 1:
-            raise InputError(f"target hidden {hidden} and vocabulary {vocabulary} must be at least 1")
+        whole("target hidden size", hidden)
+        whole("target vocabulary", vocabulary)
         if sum(isinstance(kind, MoE) for _, kind in ffn) > 1:
             raise InputError("target lists two kinds of MoE layer; one kind is allowed")
         for name, stored in (

@@ -63,9 +63,10 @@ class Scenario:
         return f"{self.name}{drafter} at {self.context:,} tokens of context"
 
     def choices(self) -> list[Row]:
-        """One row per batch x context: the columns of `best`, and `at`: the grid row recommended.
+        """One row per batch x context: the columns of `best`, and the grid rows `at` of the recommended length
+        and `at_best` of the best one.
 
-        Where a cell does not fit in memory, `recommended` and `at` are None.
+        Where a cell does not fit in memory, `recommended`, `at` and `at_best` are None.
         """
         key = [*PLACE, "draft_length"]
         grid = {tuple(row[name] for name in key): row for row in self.grid.iter_rows(named=True)}
@@ -74,7 +75,8 @@ class Scenario:
         for place in self.grid.select(PLACE).unique().sort(PLACE).iter_rows():
             row = best.get(place) or dict(zip(PLACE, place, strict=True))
             at = grid.get((*place, row.get("recommended")))
-            rows.append({"recommended": None} | row | {"at": at})
+            at_best = grid.get((*place, row.get("best_draft_length")))
+            rows.append({"recommended": None} | row | {"at": at, "at_best": at_best})
         return rows
 
     def best_drafts(self) -> list[Row]:

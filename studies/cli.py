@@ -17,6 +17,7 @@ from studies.results import Results
 from traces import profiles
 
 STUDIES = ("optimal-k",)
+INTERRUPTED = 130  # the exit code of an interrupted run
 NOT_BUILT = {
     "compare": "comparing runs",
     "trace": "importing, describing, fitting and synthesising traces (npz traces go in with `run --trace`)",
@@ -120,7 +121,7 @@ def run(
         TimeRemainingColumn(),
         console=err_console,
         transient=True,
-        disable=quiet or as_json,
+        disable=quiet or as_json or not err_console.is_terminal,
     ) as bar:
         shown = bar.add_task("simulating", total=None)
         found = runner.run(
@@ -208,11 +209,13 @@ def main() -> None:
         if arguments[0] in NOT_BUILT:
             raise InputError(f"`draftodds {arguments[0]}` is not built yet: {NOT_BUILT[arguments[0]]}")
         code = app(args=arguments, standalone_mode=False)
+        if code == INTERRUPTED:  # typer turns Ctrl-C into an exit code
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except (typer.TyperException, InputError) as error:
         _fail(error.format_message() if isinstance(error, typer.TyperException) else str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted: finished work is kept; run the same command again to go on", 130)
+        _fail("interrupted: finished work is kept; run the same command again to go on", INTERRUPTED)
     except TaskFailed as error:
         _fail(str(error), 1)
 

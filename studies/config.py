@@ -7,6 +7,7 @@ they build (studies/scenario.py). A resolved configuration names everything and 
 import difflib
 import hashlib
 import json
+import os
 import re
 import tomllib
 from importlib import resources
@@ -17,6 +18,7 @@ import tomlkit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from montecarlo.errors import InputError
+from traces import toml
 
 BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 CONTEXTS = [4096]
@@ -30,16 +32,29 @@ def _grid(value: Any) -> Any:
     return sorted(set(value)) if isinstance(value, list) and all(isinstance(v, int) for v in value) else value
 
 
+def _acceptance(value: Any) -> Any:
+    """A probability, survival by depth, {hazard = [...]} or a name; anything else is refused in one line."""
+    if isinstance(value, dict):
+        if not set(value) <= {"hazard", "survival"} or not all(isinstance(by, list) for by in value.values()):
+            raise ValueError("a table takes survival or hazard, a list by depth, as in {hazard = [0.7, 0.6]}")
+        numbers = [number for by_depth in value.values() for number in by_depth]
+    else:
+        numbers = value if isinstance(value, list) else [] if isinstance(value, str) else [value]
+    if any(isinstance(number, bool) or not isinstance(number, int | float | None) for number in numbers):
+        raise ValueError("a probability, a list of them (survival by depth), {hazard = [...]} or a profile is allowed")
+    return value
+
+
 def _one_or_more(value: Any) -> Any:
     return [value] if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Whole = Annotated[int, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True, le=10**9)]
 Grid = Annotated[list[Whole], BeforeValidator(_grid), BeforeValidator(_one_or_more), Field(min_length=1)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Scenario(_Strict):
@@ -62,7 +77,10 @@ class Scenario(_Strict):
     index_spread: float | None = None
     rollback: str | None = None
     routing: str | None = None
-    acceptance: float | list[float] | dict[Literal["hazard", "survival"], list[float]] | str | None = None
+    acceptance: Annotated[
+        float | list[float] | dict[Literal["hazard", "survival"], list[float]] | str | None,
+        BeforeValidator(_acceptance),
+    ] = None
     tail: Literal["request", "text", "anywhere"] = "request"
     batch: Annotated[Grid, Field()] | None = None
     context_tokens: Grid = CONTEXTS
@@ -72,9 +90,9 @@ class Scenario(_Strict):
 class Study(_Strict):
     """A study's configuration: scenarios and how hard to work. `error` [%] replaces `worlds` when given."""
 
-    worlds: Annotated[int, Field(ge=2, le=1_000_000)] = 128
-    world_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 512
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    worlds: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] = 96
+    world_requests: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 512
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
     error: Annotated[float, Field(gt=0, le=100)] | None = None
     trace: str | None = None
     trace_sha256: str | None = None
@@ -98,11 +116,14 @@ def parse_set(given: str) -> tuple[str, Any]:
         raise InputError(f"--set takes key=value, not {given!r}")
     _known(key, STUDY_KEYS | SCENARIO_KEYS)
     try:
-        return key, tomllib.loads(f"value = {text.strip()}")["value"]
+        parsed = tomllib.loads(f"value = {text.strip()}")
     except tomllib.TOMLDecodeError as error:
         if re.match(r"[\[{\"'\d+-]|\.\d", text.strip()):
             raise InputError(f"--set {key}: {text.strip()} is not a TOML value ({error}); write 0.5, not .5") from error
         return key, text.strip()
+    if len(parsed) > 1:
+        raise InputError(f"--set takes one key=value, not {given!r}")
+    return key, parsed["value"]
 
 
 def _known(key: str, allowed: set[str]) -> None:
@@ -114,26 +135,28 @@ def _known(key: str, allowed: set[str]) -> None:
 
 def read(path: Path) -> dict[str, Any]:
     """A configuration file as a dictionary, its keys checked; top-level scenario keys hold for all scenarios."""
-    try:
-        given = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"configuration {path} does not exist") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"configuration {path} cannot be read: {error}") from error
+    given = _one_name(toml.read(path, "configuration"))
     given.pop("study", None)  # written by a run, for its reader
-    given = {ALIASES.get(key, key): value for key, value in given.items()}
     for key in given:
         _known(key, STUDY_KEYS | SCENARIO_KEYS | {"scenario", "trace_sha256"})
     scenarios = given.get("scenario", [{}])
     if not isinstance(scenarios, list) or not all(isinstance(scenario, dict) for scenario in scenarios):
         raise InputError(f"configuration {path}: scenario must be tables, each written [[scenario]]")
     shared = {key: given.pop(key) for key in list(given) if key in SCENARIO_KEYS}
-    named = [{ALIASES.get(key, key): value for key, value in scenario.items()} for scenario in scenarios]
+    named = [_one_name(scenario) for scenario in scenarios]
     for scenario in named:
         for key in scenario:
             _known(key, SCENARIO_KEYS)
     given["scenario"] = [shared | scenario for scenario in named]
     return given
+
+
+def _one_name(given: dict[str, Any]) -> dict[str, Any]:
+    """Aliases replaced by the keys they stand for; both at once are refused."""
+    for alias, key in ALIASES.items():
+        if alias in given and key in given:
+            raise InputError(f"{key} and its other name {alias} are both given; give one of them")
+    return {ALIASES.get(key, key): value for key, value in given.items()}
 
 
 def resolve(path: Path | None, sets: list[str], overrides: dict[str, Any]) -> Study:
@@ -142,7 +165,11 @@ def resolve(path: Path | None, sets: list[str], overrides: dict[str, Any]) -> St
     Without a file, naming anything but grids asks for one scenario of one's own instead of the default's two.
     """
     chosen = dict(parse_set(text) for text in sets)
-    chosen |= {key: value for key, value in overrides.items() if value is not None}
+    options = {key: value for key, value in overrides.items() if value is not None}
+    for one, other in (("worlds", "error"), ("error", "worlds")):
+        if one in options:
+            chosen.pop(other, None)
+    chosen |= options
     scenario = {key: value for key, value in chosen.items() if key in SCENARIO_KEYS}
     own = (scenario.keys() - GRID_KEYS) or "trace" in chosen
     base = read(path) if path else default()
@@ -152,8 +179,13 @@ def resolve(path: Path | None, sets: list[str], overrides: dict[str, Any]) -> St
         base.pop("error", None)
     base |= {key: value for key, value in chosen.items() if key in STUDY_KEYS}
     base["scenario"] = [given | scenario for given in base["scenario"]]
+    return validated(base)
+
+
+def validated(given: dict[str, Any]) -> Study:
+    """The study of a plain dictionary; raises InputError with all its faults in one line."""
     try:
-        return Study.model_validate(base)
+        return Study.model_validate(given)
     except ValidationError as error:
         raise InputError(_one_line(error)) from error
 
@@ -170,7 +202,7 @@ def _one_line(error: ValidationError) -> str:
         if key in ("devices", "tp", "ep"):
             message = "more than one device is not built yet; allowed: 1"
         else:
-            message = fault["msg"].replace("Input should be", "it should be").replace("Input", "it")
+            message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
         faults[key] = f"{key} = {shown}: {message}"
     return "; ".join(faults.values())
 
@@ -182,6 +214,11 @@ def to_toml(study: str, resolved: Study) -> str:
 
 
 def digest(study: str, resolved: Study, versions: dict[str, str]) -> str:
-    """What makes two runs the same: SHA-256 of the resolved configuration and of the versions that compute."""
-    content = json.dumps([study, resolved.model_dump(mode="json", exclude={"trace"}), versions], sort_keys=True)
+    """What makes two runs the same: SHA-256 of the resolved configuration, of the user's own files that it names,
+    and of the versions that compute.
+    """
+    named = {str(v) for scenario in resolved.scenario for v in scenario.model_dump().values() if isinstance(v, str)}
+    files = {name: Path(name).read_text("utf-8") for name in named if name.endswith(".toml") and os.path.isfile(name)}
+    plain = resolved.model_dump(mode="json", exclude={"trace"})
+    content = json.dumps([study, plain, files, versions], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

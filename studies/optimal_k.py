@@ -95,13 +95,15 @@ def _scenario(
     built: Built, moe: np.ndarray, distinct: np.ndarray, resampled: np.ndarray | None, seed: int
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     worlds, slices = len(moe), coverage.group_slices(built.requests, built.batches)
-    world_mean = np.stack([moe[:, groups].mean(axis=1) for groups in slices], axis=1)
+    world_mean = np.stack([estimate.mean(moe[:, groups], axis=1) for groups in slices], axis=1)
     surface = _seconds(built, world_mean)
     tokens = built.acceptance.tokens_per_step(np.asarray(built.lengths))
     value, error = estimate.speedup(tokens, surface.base[..., None], surface.step)
     by_world = tokens * surface.base[..., None] / surface.step
     trace_error = _trace_error(built, resampled, tokens) if resampled is not None else None
-    touched = [distinct[:, groups].mean(axis=1) / max(built.layers, 1) for groups in slices]  # [worlds, depth] each
+    touched = [
+        estimate.mean(distinct[:, groups], axis=1) / max(built.layers, 1) for groups in slices
+    ]  # [worlds, depth]
     fits = _fits(built)
     rows = []
     for b, batch in enumerate(built.batches):

@@ -138,14 +138,21 @@ def write(folder: Path, results: Results) -> list[str]:
 
 def read(folder: Path) -> Results:
     """Read a results folder back; raises InputError where it is not one."""
-    paths = [folder / name for name in ("results.parquet", "best.parquet", "changes.parquet")]
-    missing = [path.name for path in paths if not path.is_file()]
+    schemas = {"results.parquet": GRID, "best.parquet": BEST, "changes.parquet": CHANGES}
+    missing = [name for name in schemas if not os.path.isfile(folder / name)]
     if missing:
         raise InputError(f"{folder} is not a results folder ({', '.join(missing)} missing); run a study first")
+    frames = []
     try:
-        frames = [pl.read_parquet(path) for path in paths]
-        noted = json.loads(pl.read_parquet_metadata(paths[0])["draftodds"])
-    except (pl.exceptions.PolarsError, KeyError, ValueError) as error:
+        for name, schema in schemas.items():
+            frame = pl.read_parquet(folder / name)
+            if dict(frame.schema) != dict(pl.Schema(schema)):
+                raise ValueError(f"{name} has other columns")
+            frames.append(frame)
+        noted = json.loads(pl.read_parquet_metadata(folder / "results.parquet")["draftodds"])
+        grid, best, changes = frames
+        return Results(grid, best, changes, notes=dict(noted["notes"]), meta=dict(noted["meta"]))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read: {error.strerror or error}") from error
+    except (pl.exceptions.PolarsError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{folder} holds damaged result files ({error}); run the study again with --fresh") from error
-    grid, best, changes = frames
-    return Results(grid, best, changes, notes=noted["notes"], meta=noted["meta"])

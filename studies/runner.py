@@ -69,7 +69,7 @@ class Folder:
     def _read(self) -> dict[str, Any] | None:
         try:
             read = json.loads((self.path / MANIFEST).read_text("utf-8"))
-            if not (isinstance(read["digest"], str) and all(isinstance(name, str) for name in read["files"])):
+            if not (isinstance(read["digest"], str) and all("\0" not in name for name in read["files"])):
                 raise TypeError
         except FileNotFoundError:
             return None
@@ -99,7 +99,7 @@ def _put(path: Path, content: bytes) -> None:
 
 def _load(path: Path) -> Arrays | None:
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             return {name: kept[name] for name in kept.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
         return None  # absent, or cut short: done again
@@ -115,7 +115,6 @@ def perform(folder: Folder, tasks: list[Task], executor: Executor, progress: Pro
     running: dict[Future[Arrays], Task] = {
         executor.submit(task.function, *task.arguments): task for task in tasks if task.name not in done
     }
-    progress(len(done), len(tasks))
 
     def keep(future: "Future[Arrays]") -> None:
         task = running[future]
@@ -129,6 +128,7 @@ def perform(folder: Folder, tasks: list[Task], executor: Executor, progress: Pro
         done[task.name] = arrays
 
     try:
+        progress(len(done), len(tasks))
         for future in as_completed(running):
             keep(future)
             progress(len(done), len(tasks))
@@ -191,7 +191,7 @@ def versions() -> dict[str, str]:
 
 def _cache_compilations() -> None:
     """Keep compiled programs between runs, in the user's cache folder."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    if os.access(base if base.exists() else base.parent, os.W_OK):
-        jax.config.update("jax_compilation_cache_dir", str(base / "draftodds" / "jax"))
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if os.access(base if os.path.exists(base) else os.path.dirname(base), os.W_OK | os.X_OK):
+        jax.config.update("jax_compilation_cache_dir", os.path.join(base, "draftodds", "jax"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

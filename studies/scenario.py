@@ -52,6 +52,8 @@ def build(study: config.Study, index: int) -> Built:
     prices, (layers, experts, top_k) = choices.prices(given, notes)
     tracing = given.routing == "trace"
     process, recording = None, None
+    if not experts and tracing:
+        raise InputError(f"trace {study.trace} is used for nothing: target {given.target} is dense")
     if not experts:
         notes.append("The target is dense: routing has nothing to choose, so only acceptance and prices matter.")
     elif tracing:
@@ -122,9 +124,9 @@ def fill(study: config.Study) -> config.Study:
         tracing = study.trace is not None and given.routing is None
         filled = given.model_copy(
             update={
-                "drafter": given.drafter or entry.get("drafter", "fraction:0.10"),
+                "drafter": entry.get("drafter", "fraction:0.10") if given.drafter is None else given.drafter,
                 "acceptance": entry.get("acceptance", 0.75) if given.acceptance is None else given.acceptance,
-                "routing": given.routing or ("trace" if tracing else "gpt-oss-20b"),
+                "routing": ("trace" if tracing else "gpt-oss-20b") if given.routing is None else given.routing,
                 "name": given.name or f"{_stem(given.target)} on one {_stem(given.hardware)}",
             }
         )
@@ -136,8 +138,9 @@ def fill(study: config.Study) -> config.Study:
         raise InputError(
             f"trace {study.trace} is used for nothing: routing = {scenarios[0].routing}; leave out one of them"
         )
-    sha = npz.digest(Path(study.trace)) if study.trace is not None and Path(study.trace).is_file() else None
-    return study.model_copy(update={"scenario": scenarios, "trace_sha256": sha})
+    sha = npz.digest(Path(study.trace)) if study.trace is not None else None
+    plain = study.model_dump() | {"scenario": [scenario.model_dump(warnings=False) for scenario in scenarios]}
+    return config.validated(plain | {"trace_sha256": sha})
 
 
 def _stem(given: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from montecarlo import coverage, surface
+from montecarlo import coverage, estimate, surface
 from studies.config import Study
 from studies.scenario import Built, build
 
@@ -82,12 +82,12 @@ def _priced(built: Built, prices: list[np.ndarray], steps: list[np.ndarray]) -> 
     seconds, distinct = [], []
     for counts in steps:
         priced = [
-            np.sum(prices[b][depth, counts[:, groups]], axis=2, dtype=np.float64)
+            np.ascontiguousarray(prices[b][depth, counts[:, groups]]).sum(axis=2)
             for b, groups in enumerate(coverage.group_slices(built.requests, built.batches))
         ]
         seconds.append(np.concatenate(priced, axis=1).T)
         distinct.append(np.sum(counts, axis=2, dtype=np.int64).T)
-    return np.mean(seconds, axis=0), np.sum(distinct, axis=0) / len(steps)
+    return estimate.mean(np.stack(seconds)), np.sum(distinct, axis=0) / len(steps)
 
 
 def surface_block(study_json: str, index: int, first: int, worlds: int) -> Arrays:
@@ -110,5 +110,5 @@ def bootstrap_block(study_json: str, index: int, first: int, replicates: int) ->
         for inner in range(INNER_WORLDS):
             world = replicate * INNER_WORLDS + inner
             seconds, _ = _priced(built, prices, _world(built, seed, world, replicate))
-            means.append([seconds[groups].mean(axis=0) for groups in slices])
+            means.append([estimate.mean(seconds[groups]) for groups in slices])
     return {"moe_seconds": np.asarray(means).reshape(replicates, INNER_WORLDS, len(built.batches), built.deepest + 1)}

@@ -23,7 +23,7 @@ from montecarlo import coverage, exact
 from montecarlo.keys import Stream, key
 from montecarlo.routing import Routing, sample
 
-CONCENTRATIONS = np.geomspace(2.0, 500.0, 10)
+CONCENTRATIONS = np.geomspace(5.0, 500.0, 9)
 STICKINESSES = np.linspace(0.0, 0.7, 8)
 
 

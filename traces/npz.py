@@ -25,31 +25,57 @@ def read(path: Path) -> Text:
         experts, start = _arrays(path)
     except InputError:
         raise
-    except FileNotFoundError as error:
-        raise InputError(f"trace {path} does not exist") from error
-    except OSError as error:
-        raise InputError(f"trace {path} cannot be read: {error.strerror or 'not an npz archive'}; {LAYOUT}") from error
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        pickled = "pickle" in str(error) or "Object arrays" in str(error)
-        cause = "it holds pickled objects, which are never loaded" if pickled else "damaged or not an npz archive"
-        raise InputError(f"trace {path} cannot be read: {cause}; {LAYOUT}") from error
+    except (OSError, EOFError, KeyError, ValueError, RuntimeError, MemoryError) as error:
+        raise _unreadable(path, error) from error
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise _unreadable(path, None) from error
     faults = _faults(experts, start)
     if faults:
         raise InputError(f"trace {path}: {'; '.join(faults)}")
-    # a compact copy: ids are below 65,536
     dtype = np.uint8 if experts.max() <= 255 else np.uint16
     return Text.of(experts=experts.astype(dtype, copy=False), start=start.astype(np.int64))
 
 
+def digest(path: Path) -> str:
+    """SHA-256 of the file, in hexadecimal; raises InputError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception | None) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"trace {path} does not exist")
+    if isinstance(error, OSError) and error.strerror:
+        cause = error.strerror
+    elif isinstance(error, MemoryError):
+        cause = "it says it holds more than fits in memory"
+    elif error is not None and "Object arrays" in str(error):
+        cause = "it holds pickled objects, which are never loaded"
+    elif error is not None and "null byte" in str(error):
+        return InputError(f"trace {str(path)!r} cannot be read: no file has such a name")
+    else:
+        cause = "damaged or not an npz archive"
+    return InputError(f"trace {path} cannot be read: {cause}; {LAYOUT}")
+
+
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    opened = np.load(path, allow_pickle=False)
-    if not isinstance(opened, np.lib.npyio.NpzFile):
-        raise InputError(f"trace {path} is a single array, not an npz archive; {LAYOUT}")
-    with opened as archive:
-        missing = [name for name in ("expert_ids", "seq_start") if name not in archive.files]
-        if missing:
-            raise InputError(f"trace {path} has no array {' and no array '.join(missing)}; {LAYOUT}")
-        return archive["expert_ids"], archive["seq_start"]
+    with path.open("rb") as file:
+        if file.read(6) == np.lib.format.MAGIC_PREFIX:
+            raise InputError(f"trace {path} is a single array, not an npz archive; {LAYOUT}")
+        if not zipfile.is_zipfile(file):
+            raise InputError(f"trace {path} cannot be read: damaged or not an npz archive; {LAYOUT}")
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as archive:
+            missing = [name for name in ("expert_ids", "seq_start") if name not in archive.files]
+            if missing:
+                raise InputError(f"trace {path} has no array {' and no array '.join(missing)}; {LAYOUT}")
+            experts, start = archive["expert_ids"], archive["seq_start"]
+    if not isinstance(experts, np.ndarray) or not isinstance(start, np.ndarray):
+        raise InputError(f"trace {path} cannot be read: expert_ids or seq_start is no array; {LAYOUT}")
+    return experts, start
 
 
 def _faults(experts: np.ndarray, start: np.ndarray) -> list[str]:
@@ -103,9 +129,3 @@ def check(text: Text, *, path: Path, layers: int, experts: int, top_k: int) -> N
             )
     if faults:
         raise InputError(f"trace {path} does not fit: {'; '.join(faults)}")
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of the file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -65,7 +65,9 @@ def best_length(scenario: Scenario) -> Figure | None:
     batches = sorted({batch for _, batch in cells})
     lengths = np.array([[_length(cells[context, batch]) for batch in batches] for context in contexts])
     longest = max(float(np.nanmax(lengths)), 4.0)
-    guide = "large: best draft length (0: do not draft) · small: % of worlds in which it is the best"
+    guide = "large: best draft length · small: % of worlds in which it is best"
+    if any(row["at_best"] and row["at_best"]["extrapolated"] for row in cells.values()):
+        guide += " · *: extrapolated"
     title = findings.best_length_title(scenario)
     margin = max(0.2, style.WIDTH - style.LEFT - 1.4 * len(batches))
     height = 1.7 + 0.62 * len(contexts)
@@ -199,7 +201,8 @@ def _cell(axes: Axes, at: tuple[int, int], row: Row, ink: str, across: int) -> N
         ink = style.INK
     size = min(1.0, 10 / across)
     middle: style.Look = {"ha": "center", "va": "center", "color": ink}
-    axes.text(place + 0.5, line + 0.4, f"{row['best_draft_length']}", size=14 * size, weight="bold", **middle)
+    mark = "*" if row["at_best"]["extrapolated"] else ""
+    axes.text(place + 0.5, line + 0.4, f"{row['best_draft_length']}{mark}", size=14 * size, weight="bold", **middle)
     share = percent(row["p_best"])
     small = share if across <= 13 else share.removesuffix(" %")
     axes.text(place + 0.5, line + 0.78, small, size=max(8.5 * size, 6.5), **middle)

@@ -9,17 +9,45 @@ from typing import Any
 
 from montecarlo.attention import Attention
 from montecarlo.compressed import MLA, Compressed
-from montecarlo.errors import InputError
+from montecarlo.errors import InputError, whole
 from montecarlo.ffn import Dense, MoE
 from montecarlo.hardware import Hardware
 from montecarlo.linear import GatedDeltaNet
 from montecarlo.target import AttentionKind, Target
+from traces import toml
 
 # In the field's catalogue, priced in a later version.
 LATER = {
     "drafter": ("eagle-3.1", "mtp", "dflash", "ssd", "dspark"),
     "prices": ("achieved",),
     "hardware": (),
+}
+
+
+WORDS = ("source", "confidence", "note")
+KEYS = {
+    "hardware": (
+        "bf16_flops_per_s",
+        "fp8_flops_per_s",
+        "fp4_flops_per_s",
+        "memory_bytes_per_s",
+        "memory_bytes",
+        *WORDS,
+    ),
+    "target": (
+        "hidden",
+        "vocabulary",
+        "weight_format",
+        "expert_format",
+        "kv_format",
+        "activation_format",
+        "attention",
+        "ffn",
+        "drafter",
+        "acceptance",
+        "assumed",
+        *WORDS,
+    ),
 }
 
 
@@ -44,16 +72,22 @@ def entry(what: str, given: str) -> dict[str, Any]:
     if given in entries:
         return entries[given]
     if given.endswith(".toml"):
-        try:
-            return tomllib.loads(Path(given).read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InputError(f"{what} file {given} cannot be read: {error}") from error
+        return toml.read(Path(given), what)
     raise refuse(what, given, sorted(entries))
+
+
+def _known(what: str, given: str, read: dict[str, Any]) -> dict[str, Any]:
+    for key in read:
+        if key not in KEYS[what]:
+            near = difflib.get_close_matches(key, KEYS[what], n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise InputError(f"{what} {given} has the unknown key {key!r}; {hint}allowed: {', '.join(KEYS[what])}")
+    return read
 
 
 def hardware(given: str) -> Hardware:
     """The device of an id or file."""
-    read = entry("hardware", given)
+    read = _known("hardware", given, entry("hardware", given))
     try:
         return Hardware.of(
             bf16=read["bf16_flops_per_s"],
@@ -76,6 +110,7 @@ def target(given: str) -> Target:
 
 def build(read: dict[str, Any], given: str) -> Target:
     """The target of an entry, called `given` in errors."""
+    _known("target", given, read)
     try:
         return Target.of(
             hidden=read["hidden"],
@@ -86,6 +121,8 @@ def build(read: dict[str, Any], given: str) -> Target:
             expert_format=read.get("expert_format", "bf16"),
             kv_format=read.get("kv_format", "bf16"),
         ).with_formats(activation_format=read.get("activation_format"))
+    except InputError as error:
+        raise InputError(f"target {given}: {error}") from error
     except (KeyError, TypeError) as error:
         raise InputError(
             f"target {given} needs hidden, vocabulary, attention and ffn as in `studies/catalog/targets.toml` ({error})"
@@ -93,9 +130,7 @@ def build(read: dict[str, Any], given: str) -> Target:
 
 
 def _layers(row: dict[str, Any]) -> int:
-    if not isinstance(row["layers"], int) or row["layers"] < 1:
-        raise InputError(f"a layer list says layers = {row['layers']!r}; it must be a whole number of at least 1")
-    return row["layers"]
+    return whole(f"layers = {row['layers']!r} of a layer list", row["layers"])
 
 
 def _sizes(row: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from montecarlo.acceptance import Acceptance
-from montecarlo.errors import InputError
+from montecarlo.errors import InputError, whole
 from montecarlo.routing import Routing
+from traces import toml
 from traces.fit import power_popularity
 
 KEYS = {
@@ -48,20 +49,13 @@ def shipped() -> list[str]:
 def load(name: str) -> Profile:
     """The profile of a shipped id, or of a path to a TOML file; raises InputError for what is neither."""
     if name in shipped():
-        text = resources.files(__name__).joinpath(f"{name}.toml").read_text("utf-8")
+        read = tomllib.loads(resources.files(__name__).joinpath(f"{name}.toml").read_text("utf-8"))
     elif name.endswith(".toml"):
-        try:
-            text = Path(name).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"profile {name} cannot be read: {error}") from error
+        read = toml.read(Path(name), "profile")
     else:
         raise InputError(f"{name!r} is no profile; shipped: {', '.join(shipped())}; or give a path to a .toml file")
-    try:
-        read = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"profile {name} is not TOML: {error}") from error
     kind = read.get("kind")
-    if kind not in KEYS:
+    if not isinstance(kind, str) or kind not in KEYS:
         raise InputError(f"profile {name} has kind {kind!r}; allowed: {', '.join(KEYS)}")
     unknown = set(read) - KEYS[kind] - WORDS
     if unknown:
@@ -75,7 +69,10 @@ def load(name: str) -> Profile:
 
 def acceptance(profile: Profile) -> Acceptance:
     """The acceptance by depth of an acceptance profile."""
-    return Acceptance.of(survival=profile.numbers.get("survival"), hazard=profile.numbers.get("hazard"))
+    try:
+        return Acceptance.of(survival=profile.numbers.get("survival"), hazard=profile.numbers.get("hazard"))
+    except InputError as error:
+        raise InputError(f"profile {profile.id}: {error}") from error
 
 
 def routing(profile: Profile, *, layers: int, experts: int, top_k: int) -> Routing:
@@ -87,7 +84,7 @@ def routing(profile: Profile, *, layers: int, experts: int, top_k: int) -> Routi
     """
     numbers = profile.numbers
     try:
-        own = int(numbers["experts"])
+        own = whole(f"profile {profile.id}: experts", numbers["experts"])
         columns = {
             name: np.atleast_1d(np.asarray(numbers[name], np.float64))
             for name in numbers
@@ -100,7 +97,7 @@ def routing(profile: Profile, *, layers: int, experts: int, top_k: int) -> Routi
         raise InputError(
             f"profile {profile.id} needs experts (a number) and skew (a list per layer): {error}"
         ) from error
-    if not skew.shape == concentration.shape == stickiness.shape or skew.ndim != 1 or skew.size == 0 or own < 1:
+    if not skew.shape == concentration.shape == stickiness.shape or skew.ndim != 1 or skew.size == 0:
         raise InputError(f"profile {profile.id}: skew, concentration and stickiness must be lists of the same length")
     if not np.all(np.isfinite(skew)) or skew.min() < 0:
         raise InputError(f"profile {profile.id}: skew must be 0 or more")
