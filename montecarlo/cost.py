@@ -16,7 +16,7 @@ from montecarlo.drafter import Eagle3, Flat
 from montecarlo.ffn import Dense
 from montecarlo.hardware import BYTES, Hardware
 from montecarlo.memory import fits
-from montecarlo.roofline import Floats, Work, seconds
+from montecarlo.roofline import Floats, Work
 from montecarlo.target import Target
 
 
@@ -37,15 +37,13 @@ class Ideal:
         def linear(parameters: int) -> Floats:
             read = parameters * BYTES[target.weight_format]
             work = Work(tokens * (2.0 * parameters), read)
-            return seconds(work, hardware.peak(target.weight_format), hardware.bandwidth)
+            return hardware.seconds(work, target.weight_format, target.activation_format)
 
         total = linear(target.hidden * target.vocabulary)
         for count, kind in target.attention:
-            core = kind.core(batch, window, context, BYTES[target.kv_format])
-            # attention arithmetic runs in bf16 whatever the cache is stored in
-            total = total + count * (
-                linear(kind.parameters(target.hidden)) + seconds(core, hardware.bf16, hardware.bandwidth)
-            )
+            kernels = kind.kernels(batch, window, context, BYTES[target.kv_format])
+            core = sum(hardware.seconds(work, arithmetic) for work, arithmetic in kernels)
+            total = total + count * (linear(kind.parameters(target.hidden)) + core)
         for count, ffn in target.ffn:
             always = ffn.parameters(target.hidden) if isinstance(ffn, Dense) else ffn.router(target.hidden)
             total = total + count * linear(always)
@@ -58,7 +56,7 @@ class Ideal:
             return np.zeros(np.broadcast_shapes(np.shape(tokens), np.shape(distinct)))
         stored = self.target.expert_format
         work = moe.work(self.target.hidden, tokens, distinct, BYTES[stored])
-        return seconds(work, self.hardware.peak(stored), self.hardware.bandwidth)
+        return self.hardware.seconds(work, stored, self.target.activation_format)
 
     def draft_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
         """Seconds of drafting [s], given the undrafted target `step` [s]."""

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from montecarlo.attention import Attention
+from montecarlo.compressed import MLA
 from montecarlo.errors import InputError
 from montecarlo.ffn import Dense, MoE
-from montecarlo.hardware import BYTES, Hardware
-from montecarlo.roofline import Floats, Work, seconds
-from montecarlo.target import Target
+from montecarlo.hardware import BYTES, Hardware, known
+from montecarlo.roofline import Floats, Work
+from montecarlo.target import AttentionKind, Target
 
 
 @dataclass(frozen=True)
@@ -54,29 +55,51 @@ class Flat:
 
 @dataclass(frozen=True)
 class Eagle3:
-    """One decoder layer derived from a target: its attention over 2H inputs, a dense layer, fusion, LM head."""
+    """One decoder layer derived from a target: its attention over 2H inputs, a dense layer, fusion, LM head.
+
+    stored, head_stored, kv_stored: number formats of its weights, of the target's LM head, and of its KV;
+    activations: as in Target.
+    """
 
     hidden: int
     vocabulary: int
-    attention: Attention
+    attention: AttentionKind
     ffn: Dense
     stored: str
+    head_stored: str
     kv_stored: str
+    activations: str | None = None
 
     @classmethod
-    def of(cls, target: Target) -> "Eagle3":
-        """Derive the drafter of `target`: full attention, dense width of the target's dense or active experts."""
-        full = next((kind for _, kind in target.attention if kind.window == 0), target.attention[0][1])
+    def of(cls, target: Target, stored: str | None = None) -> "Eagle3":
+        """Derive the drafter of `target`: full attention where it has some, else that of its first layers.
+
+        The dense width is that of the target's dense layers, or of its active experts. `stored`: its weights'
+        number format (None: the target's).
+        """
+        if stored is not None:
+            known("drafter_format", stored)
+        kinds = [kind for _, kind in target.attention]
+        full = [kind for kind in kinds if isinstance(kind, MLA) or (isinstance(kind, Attention) and not kind.window)]
+        attention = (full or kinds)[0]
         dense = next((kind for _, kind in target.ffn if isinstance(kind, Dense)), None)
         if dense is None:
             moe = next(kind for _, kind in target.ffn if isinstance(kind, MoE))
             dense = Dense(moe.top_k * moe.intermediate + moe.shared_intermediate)
-        return cls(target.hidden, target.vocabulary, full, dense, target.weight_format, target.kv_format)
+        return cls(
+            target.hidden,
+            target.vocabulary,
+            attention,
+            dense,
+            stored or target.weight_format,
+            target.weight_format,
+            target.kv_format,
+            target.activation_format,
+        )
 
     def layer_parameters(self) -> int:
         """Projections over the concatenated embedding and state (2H wide) and the dense layer."""
-        wide = self.hidden * self.attention.head_dim * (self.attention.heads + 2 * self.attention.kv_heads)
-        return self.attention.parameters(self.hidden) + wide + self.ffn.parameters(self.hidden)
+        return self.attention.parameters(self.hidden, 2 * self.hidden) + self.ffn.parameters(self.hidden)
 
     def fusion_parameters(self) -> int:
         """3H -> H, from low, middle and high target states."""
@@ -95,19 +118,19 @@ class Eagle3:
         step: ArrayLike,
     ) -> Floats:
         """Seconds of `draft_length` passes in a row; shapes broadcast. `step` is not needed here."""
-        stored, peak, bandwidth = BYTES[self.stored], hardware.peak(self.stored), hardware.bandwidth
         length = np.asarray(draft_length, np.float64)
 
-        def linear(parameters: int, tokens: ArrayLike) -> Floats:
-            return seconds(Work(np.multiply(tokens, 2.0 * parameters), parameters * stored), peak, bandwidth)
+        def linear(parameters: int, tokens: ArrayLike, stored: str = self.stored) -> Floats:
+            work = Work(np.multiply(tokens, 2.0 * parameters), parameters * BYTES[stored])
+            return hardware.seconds(work, stored, self.activations)
 
         def layer(queries: ArrayLike) -> Floats:
-            core = self.attention.core(batch, queries, context, BYTES[self.kv_stored])
-            tokens = np.multiply(batch, queries)
-            return linear(self.layer_parameters(), tokens) + seconds(core, hardware.bf16, bandwidth)
+            kernels = self.attention.kernels(batch, queries, context, BYTES[self.kv_stored])
+            core = sum(hardware.seconds(work, arithmetic) for work, arithmetic in kernels)
+            return linear(self.layer_parameters(), np.multiply(batch, queries)) + core
 
         window = length + 1
-        head = linear(self.head_parameters(), batch)
+        head = linear(self.head_parameters(), batch, self.head_stored)
         first = linear(self.fusion_parameters(), np.multiply(batch, window)) + layer(window) + head
         later = layer(1.0) + head
         return np.where(length > 0, first + (length - 1) * later, 0.0)
@@ -118,4 +141,4 @@ class Eagle3:
 
     def kv_bytes(self, context: ArrayLike) -> Floats:
         """Bytes of its KV per sequence [B]."""
-        return self.attention.attended(context) * (self.attention.kv_elements() * BYTES[self.kv_stored])
+        return self.attention.held_bytes(context, 1, BYTES[self.kv_stored])

@@ -36,22 +36,45 @@ class Dense:
 
 @dataclass(frozen=True)
 class MoE:
-    """`experts` routed experts `intermediate` wide, `top_k` per token, shared experts `shared_intermediate` wide."""
+    """`experts` routed experts `intermediate` wide, `top_k` per token, shared experts `shared_intermediate` wide.
+
+    groups, top_groups: a token's experts come from `top_groups` of `groups` equal groups of experts (DeepSeek-V3,
+    arXiv 2412.19437, section 2.1.2). hash_layers: how many of the layers route by token id (DeepSeek-V4: the first
+    3), so that two occurrences of a token share all experts. Neither changes what one layer costs.
+    """
 
     experts: int
     top_k: int
     intermediate: int
     shared_intermediate: int = 0
+    groups: int = 1
+    top_groups: int = 1
+    hash_layers: int = 0
 
     @classmethod
-    def of(cls, *, experts: int, top_k: int, intermediate: int, shared_intermediate: int = 0) -> "MoE":
+    def of(
+        cls,
+        *,
+        experts: int,
+        top_k: int,
+        intermediate: int,
+        shared_intermediate: int = 0,
+        groups: int = 1,
+        top_groups: int = 1,
+        hash_layers: int = 0,
+    ) -> "MoE":
         """Build a mixture; raises InputError where top_k experts cannot be chosen."""
         whole("number of experts", experts)
         if whole("top_k", top_k) > experts:
             raise InputError(f"top_k is {top_k} of {experts} experts; it must be between 1 and the number of experts")
         whole("expert intermediate size", intermediate)
         whole("shared expert intermediate size", shared_intermediate, least=0)
-        return cls(experts, top_k, intermediate, shared_intermediate)
+        if whole("top_groups", top_groups) > whole("groups", groups) or experts % groups:
+            raise InputError(f"{top_groups} of {groups} groups of {experts} experts: groups must divide the experts")
+        if top_k > top_groups * (experts // groups):
+            raise InputError(f"top_k is {top_k}; {top_groups} of {groups} groups must hold top_k of {experts} experts")
+        whole("hash_layers", hash_layers, least=0)
+        return cls(experts, top_k, intermediate, shared_intermediate, groups, top_groups, hash_layers)
 
     def expert(self, hidden: int) -> int:
         """Weights of one routed expert."""

@@ -26,10 +26,10 @@ def weight_bytes(target: Target) -> float:
     return experts * BYTES[target.expert_format] + (total - experts) * BYTES[target.weight_format]
 
 
-def kv_bytes(target: Target, context: ArrayLike) -> Floats:
-    """Bytes of KV [B] one sequence holds at `context` [tokens]; a sliding window holds its window."""
-    per_token = BYTES[target.kv_format]
-    held = [count * kind.attended(context) * (kind.kv_elements() * per_token) for count, kind in target.attention]
+def kv_bytes(target: Target, context: ArrayLike, queries: ArrayLike = 1) -> Floats:
+    """Bytes of KV and state [B] one sequence holds at `context` [tokens] when its steps verify `queries` tokens."""
+    per_element = BYTES[target.kv_format]
+    held = [count * kind.held_bytes(context, queries, per_element) for count, kind in target.attention]
     return np.asarray(sum(held), np.float64)
 
 
@@ -42,8 +42,9 @@ def fits(
     draft_length: ArrayLike,
 ) -> np.ndarray:
     """Whether the step's state fits in memory; shapes broadcast. The drafter counts where draft_length > 0."""
-    held = np.add(context, draft_length) + 1
+    window = np.add(draft_length, 1)
+    held = np.add(context, window)
     drafting = np.asarray(draft_length) > 0
-    needed = weight_bytes(target) + np.multiply(batch, kv_bytes(target, held))
+    needed = weight_bytes(target) + np.multiply(batch, kv_bytes(target, held, window))
     needed = needed + np.where(drafting, drafter.weight_bytes() + np.multiply(batch, drafter.kv_bytes(held)), 0.0)
     return np.asarray(needed <= hardware.memory)

@@ -28,6 +28,10 @@ class Work:
         )
 
 
+# The kernels of a layer: the work of each, and the number format whose arithmetic it runs in.
+Kernels = tuple[tuple[Work, str], ...]
+
+
 def seconds(work: Work, peak: ArrayLike, bandwidth: ArrayLike) -> Floats:
     """Roofline seconds [s] of one kernel at `peak` [FLOP/s] and `bandwidth` [B/s]; shapes broadcast."""
     return np.maximum(np.divide(work.flops, peak), np.divide(work.bytes, bandwidth))

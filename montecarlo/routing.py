@@ -12,6 +12,10 @@ probability s (m < top_k), else a draw from q. Uniform routing is p = 1/E withou
 A window's first token is drawn afresh, so stickiness is not quite stationary: with the gpt-oss-20b profile, windows
 of 8 tokens that start 16 tokens later hold 0.3 % fewer experts.
 
+Group-limited routing (DeepSeek-V3, arXiv 2412.19437, section 2.1.2: a token's experts lie in 4 of 8 groups) rejects
+candidates that would open one group too many. V3 picks the groups by the sum of their two best affinities; here
+they are those of the token's first experts, which keeps sticky ones.
+
 q is never formed. With q integrated out, draws from it are a Polya urn (Blackwell and MacQueen, Annals of
 Statistics 1(2), 1973): after i draws the next one is new from p with probability c / (c + i), else a copy of
 one of the i, each as likely. That costs the same for 32 experts and for 512.
@@ -20,7 +24,7 @@ A window may leave its text: from `break_at` on its tokens are drafts that were 
 at another place of the same request (same urn) or in another request (a new urn).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -38,14 +42,14 @@ BELOW_ONE = 1 - 2.0**-24  # the largest float32 below 1
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["accept", "alias", "concentration", "stickiness"],
-    meta_fields=["top_k", "topical"],
+    meta_fields=["top_k", "topical", "groups", "top_groups"],
 )
 @dataclass(frozen=True)
 class Routing:
     """A routing process of L layers and E experts.
 
     accept, alias [L, E]: Walker's alias tables of the popularity (Walker, ACM TOMS 3(3), 1977).
-    concentration, stickiness [L]. top_k and whether there are topics are static.
+    concentration, stickiness [L]. top_k, whether there are topics, and the groups a token may use are static.
     """
 
     accept: jax.Array
@@ -54,6 +58,8 @@ class Routing:
     stickiness: jax.Array
     top_k: int
     topical: bool
+    groups: int = 1
+    top_groups: int = 1
 
     @classmethod
     def of(
@@ -95,6 +101,16 @@ class Routing:
             topical=bool(np.any(np.isfinite(topic))),
         )
 
+    def limited(self, groups: int, top_groups: int) -> "Routing":
+        """The same process with a token's experts in at most `top_groups` of `groups` equal groups."""
+        experts = self.accept.shape[1]
+        if not 1 <= top_groups <= groups <= 32 or experts % groups or self.top_k > top_groups * (experts // groups):
+            raise InputError(
+                f"{top_groups} of {groups} groups of {experts} experts, top_k {self.top_k}: at most 32 groups, which "
+                "must divide the experts, and the chosen ones hold top_k of them"
+            )
+        return replace(self, groups=groups, top_groups=top_groups)
+
 
 def alias_table(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Walker's tables: bin b is drawn uniformly, kept with accept[b], else alias[b] is taken."""
@@ -126,10 +142,14 @@ class _Urn(NamedTuple):
 
 
 class _Token(NamedTuple):
-    """One token on its way, candidate by candidate: experts [top_k, R, L] (-1: none yet), how many were found."""
+    """One token on its way, candidate by candidate: experts [top_k, R, L] (-1: none yet), how many were found.
+
+    groups: those in use as bits, [R, L], or [0] where they are not limited.
+    """
 
     experts: jax.Array
     found: jax.Array
+    groups: jax.Array
     urn: _Urn
     candidate: jax.Array
 
@@ -150,7 +170,7 @@ def sample(
     another request rather than in another place of the same one.
     """
     layers, experts = routing.accept.shape
-    lanes, top_k = (requests, layers), routing.top_k
+    lanes, top_k, limited = (requests, layers), routing.top_k, routing.top_groups < routing.groups
     kept = 8 * top_k  # candidates of a token that the urn keeps; a lane that needs more forgets the excess
     lane = jnp.arange(requests * layers).reshape(lanes)
     row = (jnp.arange(layers) * experts)[None, :]
@@ -203,11 +223,17 @@ def sample(
             before = jax.lax.dynamic_index_in_dim(previous, jnp.minimum(slot, top_k - 1), 0, keepdims=False)
             expert = jax.lax.optimization_barrier(jnp.where(sticky, before, drawn))
             new = lacking & ~jnp.any(state.experts == expert[None], axis=0)
+            used = state.groups
+            if limited:
+                opened = used | (jnp.uint32(1) << (expert // (experts // routing.groups)).astype(jnp.uint32))
+                new &= jax.lax.population_count(opened) <= routing.top_groups
+                used = jnp.where(new, opened, used)
             here = (jnp.arange(top_k)[:, None, None] == state.found[None]) & new[None]
-            return _Token(jnp.where(here, expert[None], state.experts), state.found + new, urn, slot + 1)
+            return _Token(jnp.where(here, expert[None], state.experts), state.found + new, used, urn, slot + 1)
 
         nothing = jnp.full((top_k, *lanes), -1, jnp.int32)
-        state = _Token(nothing, jnp.zeros(lanes, jnp.int32), urn, jnp.int32(0))
+        no_groups = jnp.zeros(lanes if limited else 0, jnp.uint32)
+        state = _Token(nothing, jnp.zeros(lanes, jnp.int32), no_groups, urn, jnp.int32(0))
         state = jax.lax.while_loop(
             lambda state: (state.candidate < top_k) | jnp.any(state.found < top_k), one_more, state
         )

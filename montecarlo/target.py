@@ -1,11 +1,15 @@
 """A target: the model whose text is drafted ahead, as a list of its layers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from montecarlo.attention import Attention
+from montecarlo.compressed import MLA, Compressed
 from montecarlo.errors import InputError, whole
 from montecarlo.ffn import Dense, MoE
-from montecarlo.hardware import BYTES
+from montecarlo.hardware import known
+from montecarlo.linear import GatedDeltaNet
+
+AttentionKind = Attention | MLA | Compressed | GatedDeltaNet
 
 
 @dataclass(frozen=True)
@@ -13,16 +17,18 @@ class Target:
     """`attention` and `ffn` list (number of layers, kind); both sum to the same depth.
 
     expert_format stores routed and shared experts; weight_format everything else; kv_format the KV cache
-    (names of `montecarlo.hardware.BYTES`).
+    (names of `montecarlo.hardware.BYTES`). activation_format: the precision of what multiplies the weights (None:
+    that of the weights); attention cores state their own.
     """
 
     hidden: int
     vocabulary: int
-    attention: tuple[tuple[int, Attention], ...]
+    attention: tuple[tuple[int, AttentionKind], ...]
     ffn: tuple[tuple[int, Dense | MoE], ...]
     weight_format: str
     expert_format: str
     kv_format: str
+    activation_format: str | None = None
 
     @classmethod
     def of(
@@ -30,7 +36,7 @@ class Target:
         *,
         hidden: int,
         vocabulary: int,
-        attention: tuple[tuple[int, Attention], ...],
+        attention: tuple[tuple[int, AttentionKind], ...],
         ffn: tuple[tuple[int, Dense | MoE], ...],
         weight_format: str = "bf16",
         expert_format: str = "bf16",
@@ -40,14 +46,27 @@ class Target:
         depths = sum(count for count, _ in attention), sum(count for count, _ in ffn)
         if depths[0] != depths[1] or depths[0] < 1:
             raise InputError(f"target has {depths[0]} attention and {depths[1]} feed-forward layers; they must agree")
+        hashed = [(count, kind.hash_layers) for count, kind in ffn if isinstance(kind, MoE)]
+        if any(routed_by_token > count for count, routed_by_token in hashed):
+            raise InputError(f"target has {hashed[0][1]} hash_layers of {hashed[0][0]} MoE layers")
         whole("target hidden size", hidden)
         whole("target vocabulary", vocabulary)
         if sum(isinstance(kind, MoE) for _, kind in ffn) > 1:
             raise InputError("target lists two kinds of MoE layer; one kind is allowed")
-        for name in (weight_format, expert_format, kv_format):
-            if not isinstance(name, str) or name not in BYTES:
-                raise InputError(f"number format {name!r} is not one of {', '.join(BYTES)}")
+        for name, stored in (
+            ("weight_format", weight_format),
+            ("expert_format", expert_format),
+            ("kv_format", kv_format),
+        ):
+            known(name, stored)
         return cls(hidden, vocabulary, attention, ffn, weight_format, expert_format, kv_format)
+
+    def with_formats(self, **formats: str | None) -> "Target":
+        """The same target with weight_, expert_, kv_ or activation_format as given (None: its own)."""
+        chosen = {name: stored for name, stored in formats.items() if stored is not None}
+        for name, stored in chosen.items():
+            known(name, stored)
+        return replace(self, **chosen)  # type: ignore[arg-type]
 
     @property
     def layers(self) -> int:

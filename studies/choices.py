@@ -9,12 +9,13 @@ import numpy as np
 
 from montecarlo import post
 from montecarlo.acceptance import Acceptance
+from montecarlo.compressed import Compressed
 from montecarlo.cost import Ideal
 from montecarlo.drafter import Eagle3, Flat
 from montecarlo.errors import InputError
 from montecarlo.post import Post
 from montecarlo.routing import Routing
-from studies import catalog, config
+from studies import catalog, config, layers
 from traces import profiles
 
 
@@ -27,6 +28,9 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
                 "prices = post is the post's formula for deepseek-v4-flash on b200-sxm, "
                 f"not for {given.target} on {given.hardware}"
             )
+        asked = [*layers.named(given), *(["drafter_format"] if given.drafter_format is not None else [])]
+        if asked:
+            raise InputError(f"prices = post knows its own formats and layers only; leave out {', '.join(asked)}")
         flat = _flat(drafter)
         if flat is None:
             raise InputError(
@@ -38,20 +42,25 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
         return Post(flat), (post.LAYERS, post.EXPERTS, post.TOP_K)
     if given.prices != "ideal":
         raise catalog.refuse("prices", given.prices, ["ideal", "post"])
-    target, hardware = catalog.target(given.target), catalog.hardware(given.hardware)
+    target, hardware = layers.as_asked(catalog.target(given.target), given, notes), catalog.hardware(given.hardware)
     built: Eagle3 | Flat | None = _flat(drafter)
+    if given.drafter_format is not None and isinstance(built, Flat):
+        raise InputError(f"drafter_format = {given.drafter_format}: drafter {drafter} has no weights to store")
     if drafter == "eagle-3":
-        built = Eagle3.of(target)
+        built = Eagle3.of(target, given.drafter_format)
         notes.append(
             "EAGLE-3 is derived from the target: one decoder layer at its width with 2H-wide attention inputs, "
             f"a dense layer {built.ffn.intermediate:,} wide, 3H to H fusion, the whole LM head in every pass."
         )
+        if isinstance(built.attention, Compressed):
+            notes.append(f"EAGLE-3 attends as the target's layers of ratio {built.attention.ratio} do.")
     if built is None:
         raise catalog.refuse("drafter", drafter, ["eagle-3", "free", "fraction:C"])
     if isinstance(built, Flat) and built.fraction > 0:
         notes.append(
             f"The drafter is assumed to cost {built.fraction:g} of an undrafted target step per drafted token."
         )
+    notes += layers.assumptions(target)
     moe = target.moe
     shape = (target.moe_layers, moe.experts, moe.top_k) if moe else (0, 0, 0)
     return Ideal(target, hardware, built), shape

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from montecarlo.errors import InputError, TaskFailed
-from studies import catalog, config, results
+from studies import catalog, cli_target, config, results
 from studies.results import Results
 from traces import profiles
 
@@ -21,7 +21,6 @@ INTERRUPTED = 130  # the exit code of an interrupted run
 NOT_BUILT = {
     "compare": "comparing runs",
     "trace": "importing, describing, fitting and synthesising traces (npz traces go in with `run --trace`)",
-    "target": "importing a target from a Hugging Face config",
     "calibrate": "calibrating prices from a benchmark",
 }
 
@@ -31,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="What are the odds that drafting pays? Monte Carlo studies of speculative decoding on MoE models.",
 )
+app.add_typer(cli_target.app, name="target")
 out_console, err_console = Console(), Console(stderr=True)
 
 
@@ -43,7 +43,7 @@ def list_() -> None:
         table.add_row(
             "target",
             name,
-            "prices = post only" if entry.get("post") else entry["confidence"].split(" (")[0] + " confidence",
+            entry["confidence"].split(" (")[0] + " confidence",
         )
     for name, entry in catalog.table("hardware").items():
         table.add_row(

@@ -68,6 +68,14 @@ class Scenario(_Strict):
     ep: Literal[1] = 1
     drafter: str | None = None
     prices: str = "ideal"
+    weight_format: str | None = None
+    expert_format: str | None = None
+    kv_format: str | None = None
+    activation_format: str | None = None
+    drafter_format: str | None = None
+    mla_form: str | None = None
+    index_spread: float | None = None
+    rollback: str | None = None
     routing: str | None = None
     acceptance: Annotated[
         float | list[float] | dict[Literal["hazard", "survival"], list[float]] | str | None,

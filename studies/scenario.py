@@ -64,6 +64,8 @@ def build(study: config.Study, index: int) -> Built:
         recording = Recording.of(text, experts)
     else:
         process = choices.routing(str(given.routing), layers, experts, top_k, notes)
+        if isinstance(prices, Ideal) and prices.target.moe:
+            process = process.limited(prices.target.moe.groups, prices.target.moe.top_groups)
     acceptance = choices.acceptance(given.acceptance, max(given.draft_length), notes)
     requests = study.world_requests
     if recording:

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from montecarlo.attention import Attention
+from montecarlo.compressed import MLA, Compressed
 from montecarlo.errors import InputError, whole
 from montecarlo.ffn import Dense, MoE
 from montecarlo.hardware import Hardware
-from montecarlo.target import Target
+from montecarlo.linear import GatedDeltaNet
+from montecarlo.target import AttentionKind, Target
 from traces import toml
 
 # In the field's catalogue, priced in a later version.
 LATER = {
-    "target": ("deepseek-v4-pro", "deepseek-v3", "deepseek-r1", "kimi-k2", "qwen3.6-35b-a3b"),
     "drafter": ("eagle-3.1", "mtp", "dflash", "ssd", "dspark"),
     "prices": ("achieved",),
     "hardware": (),
@@ -39,11 +40,12 @@ KEYS = {
         "weight_format",
         "expert_format",
         "kv_format",
+        "activation_format",
         "attention",
         "ffn",
         "drafter",
         "acceptance",
-        "post",
+        "assumed",
         *WORDS,
     ),
 }
@@ -102,20 +104,23 @@ def hardware(given: str) -> Hardware:
 
 
 def target(given: str) -> Target:
-    """The target of an id or file; raises InputError for one that only the post's formula prices."""
-    read = _known("target", given, entry("target", given))
-    if read.get("post"):
-        raise InputError(f"target {given!r} is priced by prices = post only so far; its attention is not built yet")
+    """The target of an id or file."""
+    return build(entry("target", given), given)
+
+
+def build(read: dict[str, Any], given: str) -> Target:
+    """The target of an entry, called `given` in errors."""
+    _known("target", given, read)
     try:
         return Target.of(
             hidden=read["hidden"],
             vocabulary=read["vocabulary"],
-            attention=tuple((_layers(row), Attention.of(**_rest(row))) for row in read["attention"]),
+            attention=tuple((_layers(row), _attention(row)) for row in read["attention"]),
             ffn=tuple((_layers(row), _ffn(row)) for row in read["ffn"]),
             weight_format=read.get("weight_format", "bf16"),
             expert_format=read.get("expert_format", "bf16"),
             kv_format=read.get("kv_format", "bf16"),
-        )
+        ).with_formats(activation_format=read.get("activation_format"))
     except InputError as error:
         raise InputError(f"target {given}: {error}") from error
     except (KeyError, TypeError) as error:
@@ -128,14 +133,26 @@ def _layers(row: dict[str, Any]) -> int:
     return whole(f"layers = {row['layers']!r} of a layer list", row["layers"])
 
 
-def _rest(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key != "layers"}
+def _sizes(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in ("layers", "kind")}
+
+
+def _attention(row: dict[str, Any]) -> AttentionKind:
+    kind = row.get("kind", "gqa")
+    if kind == "gqa":
+        return Attention.of(**_sizes(row))
+    if kind == "mla":
+        return MLA.of(**_sizes(row))
+    if kind == "compressed":
+        return Compressed.of(**_sizes(row))
+    if kind == "gated-delta-net":
+        return GatedDeltaNet.of(**_sizes(row))
+    raise InputError(f"an attention layer is of kind {kind!r}; allowed: gqa, mla, compressed, gated-delta-net")
 
 
 def _ffn(row: dict[str, Any]) -> Dense | MoE:
-    sizes = {key: value for key, value in _rest(row).items() if key != "kind"}
     if row["kind"] == "dense":
-        return Dense.of(**sizes)
+        return Dense.of(**_sizes(row))
     if row["kind"] == "moe":
-        return MoE.of(**sizes)
+        return MoE.of(**_sizes(row))
     raise InputError(f"a feed-forward layer is of kind {row['kind']!r}; allowed: dense, moe")
