@@ -74,17 +74,15 @@ for study_command in (
     ["trace", "import", "x.json", "--out", "t"],
     ["trace"],
     ["calibrate", "b.json"],
-    ["target", "import", "config.json"],
 ):
     mistake(f"command {' '.join(study_command)}", study_command, f"draftodds {study_command[0]}", "not built yet")
 mistake("scheduler", run("--scheduler", "tcp://node:8786"), "--scheduler", "not built yet")
 mistake("pdf", ["report", "@/out", "--pdf"], "--pdf", "not built yet")
 mistake("style", ["report", "@/out", "--style", "paper"], "--style", "not built yet")
-for what, given in (("prices", "achieved"), ("drafter", "mtp"), ("drafter", "dspark"), ("target", "kimi-k2")):
+for what, given in (("prices", "achieved"), ("drafter", "mtp"), ("drafter", "dspark")):
     mistake(f"{what} {given}", run(**{what: given}), f"{what} '{given}' is not built yet", "built: ")
 for what in ("devices", "tp", "ep"):
     mistake(f"{what} 2", run(**{what: "2"}), f"{what} = 2", "not built yet", "allowed: 1")
-mistake("post target, ideal prices", run(target="deepseek-v4-flash"), "deepseek-v4-flash", "prices = post", "not built")
 mistake("post prices, other target", run(prices="post"), "prices = post", "olmoe-1b-7b", "deepseek-v4-flash")
 mistake(
     "post prices, other drafter",

@@ -61,7 +61,8 @@ def test_an_unknown_key_names_the_nearest_and_all(key: str, near: str) -> None:
 
 def test_the_keys_are_those_of_the_contract() -> None:
     named = "target hardware devices tp ep drafter prices routing acceptance tail batch context_tokens draft_length"
-    assert {*named.split(), "name"} == config.SCENARIO_KEYS
+    stored = "weight_format expert_format kv_format activation_format drafter_format mla_form index_spread rollback"
+    assert {*named.split(), *stored.split(), "name"} == config.SCENARIO_KEYS
     assert {"worlds", "world_requests", "seed", "error", "trace"} == config.STUDY_KEYS
 
 
