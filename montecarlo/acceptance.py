@@ -26,7 +26,8 @@ def _probabilities(values: ArrayLike, what: str) -> np.ndarray:
         raise InputError(f"{what} must be a list of at least one probability")
     if not np.all((given >= 0) & (given <= 1)):
         bad = int(np.flatnonzero(~((given >= 0) & (given <= 1)))[0])
-        raise InputError(f"{what} at depth {bad + 1} is {given[bad]:g}; a probability is between 0 and 1")
+        hint = f" (write {given[bad] / 100:g} for {given[bad]:g} %)" if 1 < given[bad] <= 100 else ""
+        raise InputError(f"{what} at depth {bad + 1} is {given[bad]:g}; a probability is between 0 and 1{hint}")
     return given
 
 

@@ -32,8 +32,8 @@ def speedup_sentence(scenario: Scenario) -> str:
         for row in (ranked[0], ranked[-1])
     ]
     if len(ranked) == 1:
-        return f"{place}, drafting at its best gives {phrases[0]}."
-    return f"{place}, drafting at its best gives from {phrases[0]} down to {phrases[1]}."
+        return f"{place}, the best length above 0 gives {phrases[0]}."
+    return f"{place}, the best length above 0 gives from {phrases[0]} down to {phrases[1]}."
 
 
 def best_length_title(scenario: Scenario) -> str:
@@ -54,8 +54,10 @@ def best_length_sentence(scenario: Scenario) -> str:
     drafting = [row["best_draft_length"] for row in open_cells if row["best_draft_length"] > 0]
     said = f"Drafting pays in {len(drafting)} of {len(open_cells)} cells of batch and context"
     if drafting:
-        usual = min(set(drafting), key=lambda length: (-drafting.count(length), length))
-        said += f", {'always' if len(set(drafting)) == 1 else 'most often'} {usual} ahead"
+        most = max(drafting.count(length) for length in drafting)
+        usual = sorted(length for length in set(drafting) if drafting.count(length) == most)
+        often = "always" if len(set(drafting)) == 1 else "most often"
+        said += f", {often} {' or '.join(map(str, usual))} ahead"
     if len(open_cells) < len(choices):
         said += f"; {len(choices) - len(open_cells)} more do not fit in memory"
     sure = [row["p_best"] for row in open_cells]
@@ -70,7 +72,9 @@ def experts_title(scenario: Scenario) -> str:
     if abs(off) < 0.01:
         return "Uniform routing counts distinct experts right, within 1 %"
     states = "overstates" if off > 0 else "understates"
-    return f"Uniform routing {states} distinct experts by up to {percent(abs(off))}"
+    row = _farthest(scenario)
+    place = f"batch {row['batch']}, length {row['draft_length']}"
+    return f"Uniform routing {states} distinct experts by up to {percent(abs(off))} ({place})"
 
 
 def experts_sentence(scenario: Scenario) -> str:

@@ -13,7 +13,7 @@ from reports import findings, style
 from reports.figures.optimal_k import FIGURES
 from reports.scenario import Scenario, split
 from reports.table import Table, table
-from reports.words import answer, listed, percent, verdict
+from reports.words import CAVEAT, answer, listed, percent, verdict
 from studies import results
 from studies.results import write_atomically
 
@@ -116,6 +116,7 @@ def _page(read: results.Results, sections: list[Section], configuration: Path) -
     named = {section.scenario.name for section in sections}
     return environment.get_template("optimal_k.html.j2").render(
         sections=sections,
+        caveat=CAVEAT,
         general_notes=[note for name, notes in read.notes.items() if name not in named for note in notes],
         facts={name: _fact(value) for name, value in sorted(read.meta.items())},
         configuration=configuration.read_text() if configuration.is_file() else "",

@@ -84,6 +84,11 @@ class Scenario:
         fastest = self.drafts.sort([*PLACE, "speedup"], descending=[False, False, True], maintain_order=True)
         return fastest.group_by(PLACE, maintain_order=True).first().to_dicts()
 
+    @property
+    def uniform(self) -> bool:
+        """Whether routing itself is uniform, so that there is nothing to hold against it."""
+        return self.grid["routing"][0] == "uniform"
+
     def experts(self) -> pl.DataFrame:
         """The rows of the shown context with distinct experts, and the `ratio` of uniform to simulated."""
         here = pl.col("distinct_experts").is_not_null() & (pl.col("context_tokens") == self.context)

@@ -6,6 +6,11 @@ from itertools import groupby
 from reports.scenario import Row, Scenario, split
 from studies.results import Results
 
+CAVEAT = (
+    "These odds are of traffic only, at roofline prices. Where it was measured, on gpt-oss-120b with one H200, "
+    "real gains were larger at batch 1 and several times smaller at large batch."
+)
+
 
 def percent(share: float, digits: int = 0) -> str:
     """A share as a percentage: 0.17 -> 17 %."""

@@ -18,6 +18,8 @@ from montecarlo.routing import Routing
 from studies import catalog, config, layers
 from traces import profiles
 
+DEFAULTS = {"drafter": "fraction:0.10", "acceptance": 0.75}  # the post's, where a target names none
+
 
 def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tuple[int, int, int]]:
     """The price list, and (MoE layers, experts, top_k); 0 experts for a dense target."""
@@ -58,7 +60,8 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
         raise catalog.refuse("drafter", drafter, ["eagle-3", "free", "fraction:C"])
     if isinstance(built, Flat) and built.fraction > 0:
         notes.append(
-            f"The drafter is assumed to cost {built.fraction:g} of an undrafted target step per drafted token."
+            f"The drafter is assumed to cost {built.fraction:g} of an undrafted target step per drafted token"
+            f"{_stand_in(given.target, 'drafter', given.drafter)}."
         )
     notes += layers.assumptions(target)
     moe = target.moe
@@ -99,7 +102,13 @@ def routing(name: str, layers: int, experts: int, top_k: int, notes: list[str]) 
     return profiles.routing(profile, layers=layers, experts=experts, top_k=top_k)
 
 
-def acceptance(given: Any, deepest: int, notes: list[str]) -> Acceptance:
+def _stand_in(target: str, key: str, given: Any) -> str:
+    """Words for a value that the catalogue puts where a target has none of its own yet."""
+    same = catalog.entry("target", target).get(key, DEFAULTS[key]) == given
+    return f": the stand-in for a target without its own {key}; give yours with --set {key}=..." if same else ""
+
+
+def acceptance(given: Any, target: str, deepest: int, notes: list[str]) -> Acceptance:
     """A probability (i.i.d.), a list (survival by depth), {hazard = [...]}, or a profile."""
     if isinstance(given, str):
         if given == "trace":
@@ -124,7 +133,8 @@ def acceptance(given: Any, deepest: int, notes: list[str]) -> Acceptance:
         law = Acceptance.of(survival=given)
     else:
         law = Acceptance.iid(float(given))
-        notes.append(f"Acceptance is i.i.d. with probability {float(given):g} at every depth.")
+        stand_in = _stand_in(target, "acceptance", given)
+        notes.append(f"Acceptance is i.i.d. with probability {float(given):g} at every depth{stand_in}.")
     if law.known is not None and law.known < deepest:
         notes.append(
             f"Acceptance is known to depth {law.known}; deeper drafts keep its last hazard "

@@ -82,9 +82,7 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Replace results of another configuration in the folder.")
     ] = False,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="A cluster's scheduler (not built yet).")
-    ] = None,
+    scheduler: Annotated[str | None, typer.Option(hidden=True, help="A cluster's scheduler (not built yet).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the best lengths as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -140,8 +138,8 @@ def run(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A results folder.")],
-    pdf: Annotated[bool, typer.Option("--pdf", help="(not built yet)")] = False,
-    style: Annotated[str | None, typer.Option(help="paper or slides (not built yet)")] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", hidden=True)] = False,
+    style: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Draw the figures and the report of a results folder again."""
     if pdf or style is not None:
@@ -157,9 +155,9 @@ def report(
 
 
 def _show(found: Results, folder: Path) -> None:
-    from reports.words import answer
+    from reports.words import CAVEAT, answer
 
-    for sentence in answer(found):
+    for sentence in [*answer(found), CAVEAT]:
         out_console.print(sentence, highlight=False, markup=False)
     for (name,), rows in found.best.partition_by("scenario", as_dict=True, maintain_order=True).items():
         contexts = rows["context_tokens"].unique().sort().to_list()
@@ -182,15 +180,18 @@ def _show(found: Results, folder: Path) -> None:
                 line.append("does not fit" if length is None else f"{length}  {speedups[batch, context, length]:.2f}x")
             table.add_row(str(batch), *line)
         out_console.print(table)
+        for note in found.notes[name]:
+            out_console.print(f"- {note}", style="dim", highlight=False, markup=False)
     out_console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
 
 
 def _summary(found: Results, folder: Path) -> dict[str, Any]:
-    from reports.words import answer
+    from reports.words import CAVEAT, answer
 
     return {
         "folder": str(folder),
         "answer": answer(found),
+        "caveat": CAVEAT,
         "best": _finite(found.best.to_dicts()),
         "changes": found.changes.to_dicts(),
         "notes": found.notes,

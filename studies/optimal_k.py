@@ -235,7 +235,7 @@ def _bests(
             base, step, emitted = surface.base[:, b, c], surface.step[:, b, c][:, allowed], tokens[allowed]
             found = estimate.best_length(lengths, emitted, base, step, halves)
             rows = cells[(batch, context)].to_dicts()
-            chosen = rows[int(allowed[found.best])]
+            chosen, advised = rows[int(allowed[found.best])], rows[int(allowed[found.recommended])]
             naive = _uniform_iid_choice(built, lengths, b, c)
             naive_value = estimate.honest_value(emitted, base, step, halves[0], fixed=naive)
             drafted = [rows[int(i)]["speedup"] for i in allowed if built.lengths[int(i)] > 0]
@@ -245,6 +245,9 @@ def _bests(
                 "worlds": worlds,
                 "best_draft_length": int(lengths[found.best]),
                 "recommended": int(lengths[found.recommended]),
+                "recommended_speedup": advised["speedup"],
+                "recommended_speedup_se": advised["speedup_se"],
+                "recommended_p_loss": advised["p_loss"],
                 "near_best": [int(lengths[i]) for i in found.near],
                 "speedup": found.value,
                 "speedup_se": found.value_error,

@@ -50,7 +50,8 @@ class Folder:
         manifest = self._read()
         if manifest is None and present:
             raise InputError(
-                f"{self.path} holds other files ({present[0]}, ...) and no results; choose another folder with --out"
+                f"{self.path} holds other files ({present[0]}, ...) and no results; "
+                "choose another folder with --out (--fresh deletes only what a run wrote)"
             )
         if manifest is not None and fresh:
             for name in manifest["files"]:

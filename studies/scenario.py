@@ -59,14 +59,13 @@ def build(study: config.Study, index: int) -> Built:
     elif tracing:
         if study.trace is None:
             raise InputError("routing = trace needs a trace; give it with --trace PATH")
-        text = npz.read(Path(study.trace))
-        npz.check(text, path=Path(study.trace), layers=layers, experts=experts, top_k=top_k)
+        text = npz.read(Path(study.trace), layers=layers, experts=experts, top_k=top_k)
         recording = Recording.of(text, experts)
     else:
         process = choices.routing(str(given.routing), layers, experts, top_k, notes)
         if isinstance(prices, Ideal) and prices.target.moe:
             process = process.limited(prices.target.moe.groups, prices.target.moe.top_groups)
-    acceptance = choices.acceptance(given.acceptance, max(given.draft_length), notes)
+    acceptance = choices.acceptance(given.acceptance, given.target, max(given.draft_length), notes)
     requests = study.world_requests
     if recording:
         requests = min(requests, recording.text.requests)
@@ -124,8 +123,12 @@ def fill(study: config.Study) -> config.Study:
         tracing = study.trace is not None and given.routing is None
         filled = given.model_copy(
             update={
-                "drafter": entry.get("drafter", "fraction:0.10") if given.drafter is None else given.drafter,
-                "acceptance": entry.get("acceptance", 0.75) if given.acceptance is None else given.acceptance,
+                "drafter": entry.get("drafter", choices.DEFAULTS["drafter"])
+                if given.drafter is None
+                else given.drafter,
+                "acceptance": entry.get("acceptance", choices.DEFAULTS["acceptance"])
+                if given.acceptance is None
+                else given.acceptance,
                 "routing": ("trace" if tracing else "gpt-oss-20b") if given.routing is None else given.routing,
                 "name": given.name or f"{_stem(given.target)} on one {_stem(given.hardware)}",
             }

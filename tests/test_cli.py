@@ -115,7 +115,7 @@ def test_the_help_of_run_names_every_option_of_the_contract() -> None:
     shown = invoke("run", "--help").out
     for option in ("--config", "--set", "--trace", "--out", "--worlds", "--error", "--seed", "--fresh"):
         assert option in shown
-    for option in ("--scheduler", "--json", "--quiet"):
+    for option in ("--json", "--quiet"):
         assert option in shown
 
 

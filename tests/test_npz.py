@@ -219,42 +219,49 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
         npz.read(tmp_path)
 
 
-def fits(layers: int = 2, experts: int = 8, top_k: int = 2, **changed: np.ndarray) -> str:
-    """What `check` says of a trace of 2 layers, 8 experts and top_k 2 against a target."""
-    arrays = made_up((2, 3), layers=2, experts=8, top_k=2) | changed
-    text = npz.Text.of(experts=arrays["expert_ids"], start=arrays["seq_start"])
+def fits(file: Path, layers: int = 2, experts: int = 8, top_k: int = 2, **changed: np.ndarray) -> str:
+    """What `read` says of a trace of 2 layers, 8 experts and top_k 2 for a target."""
+    file.write_bytes(packed(**(made_up((2, 3), layers=2, experts=8, top_k=2) | changed)))
     try:
-        npz.check(text, path=Path("t.npz"), layers=layers, experts=experts, top_k=top_k)
+        npz.read(file, layers=layers, experts=experts, top_k=top_k)
     except InputError as error:
         return str(error)
     return ""
 
 
-def test_a_trace_that_does_not_fit_its_target_names_both_numbers() -> None:
-    assert fits() == ""
-    assert "2 layers, the target 5 MoE layers" in fits(layers=5)
-    assert "2 experts per token, the target top_k 4" in fits(top_k=4)
-    both = fits(layers=5, top_k=4)
+def test_a_trace_that_does_not_fit_its_target_names_both_numbers(file: Path) -> None:
+    assert fits(file) == ""
+    assert "2 layers, the target 5 MoE layers" in fits(file, layers=5)
+    assert "2 experts per token, the target top_k 4" in fits(file, top_k=4)
+    both = fits(file, layers=5, top_k=4)
     assert "5 MoE layers" in both
     assert "top_k 4" in both
 
 
-def test_ids_out_of_the_targets_range_are_counted_and_placed() -> None:
+def test_ids_out_of_the_targets_range_are_counted_and_placed(file: Path) -> None:
     ids = np.tile(np.array([0, 1], np.uint8), (5, 2, 1))
     ids[3, 1] = [6, 7]
     ids[4, 0, 1] = 5
-    message = fits(experts=5, expert_ids=ids)
-    assert message.startswith("trace t.npz does not fit: 3 expert ids")
+    message = fits(file, experts=5, expert_ids=ids)
+    assert message.startswith(f"trace {file}: 3 expert ids are out of range 0..4")
     assert "5 experts" in message
     assert "first: 6 at token 3, layer 1" in message
 
 
-def test_rows_that_name_an_expert_twice_are_counted_and_placed() -> None:
+def test_rows_that_name_an_expert_twice_are_counted_and_placed(file: Path) -> None:
     ids = np.tile(np.array([0, 1], np.uint8), (5, 2, 1))
     ids[2, 1] = ids[4, 0] = 3
-    message = fits(expert_ids=ids)
+    message = fits(file, expert_ids=ids)
     assert "2 rows name an expert twice" in message
     assert "first: token 2, layer 1: [3, 3]" in message
+
+
+def test_faults_of_ids_and_of_the_target_come_together(file: Path) -> None:
+    ids = np.tile(np.array([0, 1], np.int16), (5, 2, 1))
+    ids[1, 0], ids[2, 1], ids[4, 1] = [-1, -1], [9, 1], [3, 3]
+    message = fits(file, layers=5, expert_ids=ids)
+    for said in ("target 5 MoE layers", "3 expert ids are out of range", "-1 at token 1, layer 0", "1 rows name"):
+        assert said in message
 
 
 def test_the_digest_is_of_the_files_bytes(file: Path) -> None:

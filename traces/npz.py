@@ -19,21 +19,26 @@ from montecarlo.text import Text
 LAYOUT = "expected the arrays expert_ids [tokens, layers, top_k] and seq_start [requests + 1], both of integers"
 
 
-def read(path: Path) -> Text:
-    """Read a trace; raises InputError with all its faults, counts and first places, in one line."""
+def read(path: Path, *, layers: int = 0, experts: int = 0, top_k: int = 0) -> Text:
+    """Read a trace, for a target of these MoE layers, experts and top_k (0: any).
+
+    Raises InputError with all faults of the file, their counts and first places, in one line.
+    """
     try:
-        experts, start = _arrays(path)
+        ids, start = _arrays(path)
     except InputError:
         raise
     except (OSError, EOFError, KeyError, ValueError, RuntimeError, MemoryError) as error:
         raise _unreadable(path, error) from error
     except (zipfile.BadZipFile, zlib.error) as error:
         raise _unreadable(path, None) from error
-    faults = _faults(experts, start)
+    faults = _shape_faults(ids, start)
+    if not faults:
+        faults = _start_faults(start, len(ids)) + _fit_faults(ids, layers, top_k) + _id_faults(ids, experts)
     if faults:
         raise InputError(f"trace {path}: {'; '.join(faults)}")
-    dtype = np.uint8 if experts.max() <= 255 else np.uint16
-    return Text.of(experts=experts.astype(dtype, copy=False), start=start.astype(np.int64))
+    dtype = np.uint8 if ids.max() <= 255 else np.uint16
+    return Text.of(experts=ids.astype(dtype, copy=False), start=start.astype(np.int64))
 
 
 def digest(path: Path) -> str:
@@ -78,54 +83,51 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return experts, start
 
 
-def _faults(experts: np.ndarray, start: np.ndarray) -> list[str]:
+def _shape_faults(ids: np.ndarray, start: np.ndarray) -> list[str]:
     faults = []
-    if experts.dtype.kind not in "iu" or experts.ndim != 3 or min(experts.shape, default=0) < 1:
-        faults.append(f"expert_ids is {experts.dtype} of shape {experts.shape}, not integers [tokens, layers, top_k]")
+    if ids.dtype.kind not in "iu" or ids.ndim != 3 or min(ids.shape, default=0) < 1:
+        faults.append(f"expert_ids is {ids.dtype} of shape {ids.shape}, not integers [tokens, layers, top_k]")
     if start.dtype.kind not in "iu" or start.ndim != 1 or start.size < 2:
         faults.append(f"seq_start is {start.dtype} of shape {start.shape}, not integers [requests + 1]")
-    if faults:
-        return faults
-    offsets = start.astype(np.int64)
-    if offsets[0] != 0 or offsets[-1] != len(experts):
-        faults.append(
-            f"seq_start runs from {offsets[0]} to {offsets[-1]}; it must run from 0 to the {len(experts)} tokens"
-        )
-    empty = np.flatnonzero(np.diff(offsets) < 1)
-    if empty.size:
-        faults.append(f"seq_start does not rise at {empty.size} requests (first: request {empty[0]})")
-    out = np.argwhere((experts < 0) | (experts > 65534))
-    if out.size:
-        token, layer, slot = out[0]
-        faults.append(
-            f"{len(out)} expert ids are negative or above 65534 "
-            f"(first: {experts[token, layer, slot]} at token {token}, layer {layer})"
-        )
     return faults
 
 
-def check(text: Text, *, path: Path, layers: int, experts: int, top_k: int) -> None:
-    """Raise InputError where the trace does not fit a target of these MoE layers, experts and top_k."""
+def _start_faults(start: np.ndarray, tokens: int) -> list[str]:
+    faults, offsets = [], start.astype(np.int64)
+    if offsets[0] != 0 or offsets[-1] != tokens:
+        faults.append(f"seq_start runs from {offsets[0]} to {offsets[-1]}; it must run from 0 to the {tokens} tokens")
+    empty = np.flatnonzero(np.diff(offsets) < 1)
+    if empty.size:
+        faults.append(f"seq_start does not rise at {empty.size} requests (first: request {empty[0]})")
+    return faults
+
+
+def _fit_faults(ids: np.ndarray, layers: int, top_k: int) -> list[str]:
     faults = []
-    if text.experts.shape[1] != layers:
-        faults.append(f"it has {text.experts.shape[1]} layers, the target {layers} MoE layers")
-    if text.experts.shape[2] != top_k:
-        faults.append(f"it has {text.experts.shape[2]} experts per token, the target top_k {top_k}")
-    over = text.experts >= experts
-    if over.any():
-        token, layer, slot = np.argwhere(over)[0]
+    if layers and ids.shape[1] != layers:
+        faults.append(f"it has {ids.shape[1]} layers, the target {layers} MoE layers")
+    if top_k and ids.shape[2] != top_k:
+        faults.append(f"it has {ids.shape[2]} experts per token, the target top_k {top_k}")
+    return faults
+
+
+def _id_faults(ids: np.ndarray, experts: int) -> list[str]:
+    faults, most = [], (experts or 65_535) - 1
+    out = (ids < 0) | (ids > most)
+    if out.any():
+        token, layer, slot = np.argwhere(out)[0]
+        whose = f" of the target's {experts} experts" if experts else ""
         faults.append(
-            f"{int(over.sum())} expert ids are out of range 0..{experts - 1} of the target's {experts} experts "
-            f"(first: {text.experts[token, layer, slot]} at token {token}, layer {layer})"
+            f"{int(out.sum())} expert ids are out of range 0..{most}{whose} "
+            f"(first: {ids[token, layer, slot]} at token {token}, layer {layer}); "
+            "rows that were not captured must be left out"
         )
-    if not faults:
-        ordered = np.sort(text.experts, axis=2)
-        twice = np.any(ordered[:, :, 1:] == ordered[:, :, :-1], axis=2)
-        if twice.any():
-            token, layer = np.argwhere(twice)[0]
-            faults.append(
-                f"{int(twice.sum())} rows name an expert twice (first: token {token}, layer {layer}: "
-                f"{text.experts[token, layer].tolist()}); rows that were not captured must be left out"
-            )
-    if faults:
-        raise InputError(f"trace {path} does not fit: {'; '.join(faults)}")
+    ordered = np.sort(ids, axis=2)
+    twice = np.any((ordered[:, :, 1:] == ordered[:, :, :-1]) & (ordered[:, :, 1:] >= 0), axis=2)
+    if twice.any():
+        token, layer = np.argwhere(twice)[0]
+        faults.append(
+            f"{int(twice.sum())} rows name an expert twice (first: token {token}, layer {layer}: "
+            f"{ids[token, layer].tolist()})"
+        )
+    return faults

@@ -25,20 +25,20 @@ BATCH = "batch (sequences decoded together)"
 
 
 def speedup(scenario: Scenario) -> Figure | None:
-    """Speedup against draft length, a line per batch, with the 5-95 % band over worlds."""
-    if scenario.drafts.is_empty():
+    """Speedup against draft length, a line per batch, with the 5-95 % band over single batches."""
+    if scenario.drafts.is_empty() or scenario.priced["draft_length"].n_unique() < 2:
         return None
     priced = scenario.priced.filter(pl.col("context_tokens") == scenario.context)
     batches = spread(priced["batch"].unique().sort().to_list(), keep=scenario.peak()["batch"])
     shown = priced.filter(pl.col("batch").is_in(batches))
     lengths = shown["draft_length"].unique().sort().to_list()
     colours = dict(zip(batches, style.shades(len(batches)), strict=True))
-    guide = "line: mean · band: 5–95 % of worlds · ring: best draft length"
+    guide = "line: mean · band: 5–95 % of single batches · ring: best draft length"
     figure, (axes,) = style.canvas(4.4, findings.speedup_title(scenario), scenario.subject, guide)
     labels: list[style.Label] = [(lengths[-1], 1.0, "no speculation", style.INK)]
     for batch, marker in zip(batches, style.MARKERS, strict=False):
         line, colour = shown.filter(pl.col("batch") == batch), colours[batch]
-        low, high = line["speedup_p05"].to_numpy(), line["speedup_p95"].to_numpy()
+        low, high = line["speedup_batch_p05"].to_numpy(), line["speedup_batch_p95"].to_numpy()
         axes.fill_between(line["draft_length"].to_numpy(), low, high, color=colour, alpha=0.2, linewidth=0)
         best = line.sort("speedup", descending=True, maintain_order=True).row(0, named=True)
         ring: style.Look = {"ms": 11, "mfc": "none", "mec": colour, "mew": 1.6, "zorder": 4}
@@ -65,7 +65,7 @@ def best_length(scenario: Scenario) -> Figure | None:
     batches = sorted({batch for _, batch in cells})
     lengths = np.array([[_length(cells[context, batch]) for batch in batches] for context in contexts])
     longest = max(float(np.nanmax(lengths)), 4.0)
-    guide = "large: best draft length · small: % of worlds in which it is best"
+    guide = "large: best length · % of worlds in which it is best · use: shortest within 1 % of it"
     if any(row["at_best"] and row["at_best"]["extrapolated"] for row in cells.values()):
         guide += " · *: extrapolated"
     title = findings.best_length_title(scenario)
@@ -102,7 +102,7 @@ def best_length(scenario: Scenario) -> Figure | None:
 def distinct_experts(scenario: Scenario) -> Figure | None:
     """Distinct experts against batch, as simulated and under uniform routing, and the ratio of the two."""
     counted = scenario.experts()
-    if counted.is_empty():
+    if counted.is_empty() or scenario.uniform:
         return None
     lengths = spread(counted["draft_length"].unique().sort().to_list(), count=3)
     batches = counted["batch"].unique().sort().to_list()
@@ -126,6 +126,8 @@ def distinct_experts(scenario: Scenario) -> Figure | None:
     below.set(xlabel=BATCH, ylabel="uniform ÷\nsimulated")
     below.yaxis.set_major_locator(MaxNLocator(nbins=4))
     below.margins(y=0.25)
+    below.set_ylim(min(below.get_ylim()[0], 0.95), max(below.get_ylim()[1], 1.05))
+    below.ticklabel_format(axis="y", useOffset=False)
     for panel in (axes, below):
         _batch_axis(panel, batches)
         style.label_ends(panel, labels[panel])
@@ -202,10 +204,12 @@ def _cell(axes: Axes, at: tuple[int, int], row: Row, ink: str, across: int) -> N
     size = min(1.0, 10 / across)
     middle: style.Look = {"ha": "center", "va": "center", "color": ink}
     mark = "*" if row["at_best"]["extrapolated"] else ""
-    axes.text(place + 0.5, line + 0.4, f"{row['best_draft_length']}{mark}", size=14 * size, weight="bold", **middle)
+    axes.text(place + 0.5, line + 0.33, f"{row['best_draft_length']}{mark}", size=14 * size, weight="bold", **middle)
     share = percent(row["p_best"])
     small = share if across <= 13 else share.removesuffix(" %")
-    axes.text(place + 0.5, line + 0.78, small, size=max(8.5 * size, 6.5), **middle)
+    axes.text(place + 0.5, line + 0.68, small, size=max(8 * size, 6), **middle)
+    if row["recommended"] != row["best_draft_length"]:
+        axes.text(place + 0.5, line + 0.88, f"use {row['recommended']}", size=max(8 * size, 6), **middle)
 
 
 def _closed_cells(axes: Axes, start: int, stop: int, line: int) -> None:
