@@ -123,6 +123,9 @@ def sign_changes(batches: NDArray[np.int64], drafting: Floats) -> list[tuple[int
 def between_replicates(estimates: Floats, errors: Floats) -> Floats:
     """Standard deviation between bootstrap replicates (first axis), less the Monte Carlo error inside each.
 
-    var(estimates) - mean(errors^2), never below 0: what another trace of as many requests would move.
+    var(estimates) - mean(errors^2): what another trace of as many requests would move. A spread smaller than the
+    bootstrap can resolve is not called 0: never below one standard error of the variance, var sqrt(2 / (n - 1)).
     """
-    return np.asarray(np.sqrt(np.maximum(estimates.var(axis=0, ddof=1) - np.mean(errors**2, axis=0), 0.0)))
+    spread = estimates.var(axis=0, ddof=1)
+    resolved = spread * np.sqrt(2 / (len(estimates) - 1))
+    return np.asarray(np.sqrt(np.maximum(spread - np.mean(errors**2, axis=0), resolved)))

@@ -18,7 +18,7 @@ from studies.scenario import Built, build
 Arrays = dict[str, np.ndarray]
 
 WORLD_WINDOWS = 512  # a world of few recorded requests places several windows in each: at least this many in all
-INNER_WORLDS = 4  # worlds per bootstrap replicate
+INNER_WORLDS = 12  # worlds per bootstrap replicate
 
 
 @dataclass(frozen=True)
