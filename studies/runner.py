@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from importlib import metadata
+from itertools import zip_longest
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,13 +38,14 @@ class Folder:
     def __init__(self, path: Path, study: str, resolved: Study, fresh: bool) -> None:
         self.path, self.digest = path, config.digest(study, resolved, versions())
         self.files: list[str] = []
+        asked = config.to_toml(study, resolved)
         try:
-            self._enter(fresh)
-            self.save("study.toml", config.to_toml(study, resolved).encode())
+            self._enter(fresh, asked)
+            self.save("study.toml", asked.encode())
         except OSError as error:
             raise InputError(f"cannot write to {path}: {error.strerror}; choose another folder with --out") from error
 
-    def _enter(self, fresh: bool) -> None:
+    def _enter(self, fresh: bool, asked: str) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file, not a folder; choose another with --out")
         present = sorted(p.name for p in self.path.iterdir()) if self.path.is_dir() else []
@@ -60,12 +62,21 @@ class Folder:
                     inside.unlink(missing_ok=True)
         elif manifest is not None and manifest["digest"] != self.digest:
             raise InputError(
-                f"{self.path} holds the results of another configuration; "
+                f"{self.path} holds the results of another configuration{self._difference(asked)}; "
                 "choose another folder with --out, or --fresh to replace them"
             )
         elif manifest is not None:
             self.files = list(manifest["files"])
         self.path.mkdir(parents=True, exist_ok=True)
+
+    def _difference(self, asked: str) -> str:
+        """The first line in which the folder's configuration is another, in brackets; empty where there is none."""
+        try:
+            there = (self.path / "study.toml").read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            return ""
+        pairs = zip_longest(there, asked.splitlines(), fillvalue="nothing")
+        return next((f" (there {old!r}, asked {new!r})" for old, new in pairs if old != new), "")
 
     def _read(self) -> dict[str, Any] | None:
         try:

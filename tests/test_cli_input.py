@@ -164,7 +164,9 @@ def test_other_results_are_kept_unless_fresh_which_leaves_a_strangers_files(tmp_
     (out / "notes.txt").write_text("mine")
     (out / "figures" / "mine.svg").write_text("mine")
     before = contents(out)
-    refused(invoke(*tiny(out, "--quiet", "--seed", "2")), "another configuration", "--fresh")
+    refused(
+        invoke(*tiny(out, "--quiet", "--seed", "2")), "another configuration", "'seed = 1'", "'seed = 2'", "--fresh"
+    )
     assert contents(out) == before
     keys = {"target": "llama-3-8b", "batch": "1"}
     assert invoke(*tiny(out, "--quiet", "--fresh", "--seed", "2", **keys)) == Outcome(0, "", "")
