@@ -26,6 +26,11 @@ def mean_distinct(experts: int, top_k: int, tokens: np.ndarray | int) -> np.ndar
     return np.asarray(experts * -np.expm1(np.asarray(tokens, np.float64) * np.log1p(-top_k / experts)))
 
 
+def saturation(experts: int, top_k: int) -> int:
+    """Tokens after which, under uniform routing, fewer than 1e-12 experts are expected to be missing."""
+    return 1 if top_k == experts else int(np.ceil(np.log(1e-12 / experts) / np.log1p(-top_k / experts)))
+
+
 @lru_cache(maxsize=8)
 def distinct_pmf(experts: int, top_k: int, tokens: int) -> np.ndarray:
     """P(d distinct experts) under uniform routing [tokens + 1, experts + 1], for 0..tokens tokens."""

@@ -203,9 +203,11 @@ def _uniform_iid_choice(built: Built, lengths: np.ndarray, b: int, c: int) -> in
     moe = np.zeros(len(lengths))
     first = np.zeros(1)
     if built.experts:
-        pmf = exact.distinct_pmf(built.experts, built.top_k, int(max(built.batches) * (built.deepest + 1)))
-        seconds = built.prices.moe_seconds(np.append(tokens, batch)[:, None], np.arange(built.experts + 1)[None, :])
-        expected = built.layers * np.sum(pmf[np.append(tokens, batch)] * seconds, axis=1)
+        enough = exact.saturation(built.experts, built.top_k)  # beyond it the law no longer changes
+        pmf = exact.distinct_pmf(built.experts, built.top_k, enough)
+        every = np.append(tokens, batch)
+        seconds = built.prices.moe_seconds(every[:, None], np.arange(built.experts + 1)[None, :])
+        expected = built.layers * np.sum(pmf[np.minimum(every, enough)] * seconds, axis=1)
         moe, first = expected[:-1], expected[-1:]
     base = built.prices.other_seconds(batch, 0, context) + first
     verify = built.prices.other_seconds(batch, lengths, context) + moe

@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import re
-import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -289,41 +288,6 @@ def test_the_trace_is_named_by_its_digest(monkeypatch: pytest.MonkeyPatch, tmp_p
     metadata = json.loads(pl.read_parquet_metadata(out / "results.parquet")["draftodds"])
     assert metadata["meta"]["trace_sha256"] == hashlib.sha256(content).hexdigest()
     assert pl.read_parquet(out / "results.parquet")["routing"].unique().to_list() == ["trace"]
-
-
-def shown_commands() -> list[str]:
-    """The `draftodds ...` lines in the README's code blocks."""
-    blocks = re.findall(r"(?ms)^```[^\n]*\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"))
-    joined = "\n".join(blocks).replace("\\\n", " ")
-    return re.findall(r"(?m)^\s*(?:\$ )?(draftodds .*)$", joined)
-
-
-def test_the_readme_shows_commands() -> None:
-    assert len(shown_commands()) >= 5
-
-
-@pytest.mark.parametrize("line", shown_commands())
-def test_the_readmes_commands_exist(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
-    from reports import page
-    from studies import results, runner
-
-    class Reached(Exception):
-        pass
-
-    def reached(*_: object, **__: object) -> None:
-        raise Reached
-
-    monkeypatch.setattr(runner, "enter", reached)
-    monkeypatch.setattr(results, "read", reached)
-    monkeypatch.setattr(page, "render", reached)
-    monkeypatch.chdir(ROOT)
-    argv = shlex.split(line, comments=True)[1:]
-    for word in argv:
-        if word.startswith("../") and not (ROOT / word).exists():
-            pytest.skip(f"needs the shared data: {word} is no file")
-    with contextlib.suppress(Reached):
-        found = invoke(*argv)
-        assert found.code == 0, f"{line}: {found.err}"
 
 
 def test_as_a_process_of_its_own(folder: Path, tmp_path: Path) -> None:

@@ -123,3 +123,12 @@ def test_shipped_popularity_gives_the_published_popularity_column() -> None:
 def test_skew_of_inverts_the_inverse_simpson_index(inverse_simpson: float) -> None:
     shares = exact.inclusion(power_popularity(skew_of(inverse_simpson, 32, 4), 32), 4) / 4
     assert 1 / np.sum(shares**2) == pytest.approx(inverse_simpson, rel=1e-3)
+
+
+@pytest.mark.parametrize(("experts", "top_k"), [(8, 8), (8, 2), (64, 1), (256, 6)])
+def test_beyond_saturation_the_law_no_longer_changes(experts: int, top_k: int) -> None:
+    enough = exact.saturation(experts, top_k)
+    law = exact.distinct_pmf(experts, top_k, enough + 50)
+    np.testing.assert_allclose(law[enough:], np.broadcast_to(np.eye(experts + 1)[-1], law[enough:].shape), atol=2e-12)
+    if top_k < experts:
+        assert 1 - law[enough // 2, experts] > 1e-9  # and half as many tokens are not enough
