@@ -159,7 +159,7 @@ def _show(found: Results, folder: Path) -> None:
 
     for sentence in [*answer(found), CAVEAT]:
         out_console.print(sentence, highlight=False, markup=False)
-    for (name,), rows in found.best.partition_by("scenario", as_dict=True, maintain_order=True).items():
+    for (name,), rows in found["best"].partition_by("scenario", as_dict=True, maintain_order=True).items():
         contexts = rows["context_tokens"].unique().sort().to_list()
         out_console.print(
             f"\n{name}: recommended draft length and its speedup", style="bold", markup=False, highlight=False
@@ -170,7 +170,7 @@ def _show(found: Results, folder: Path) -> None:
             table.add_column(f"{context:,} tokens", justify="right")
         speedups = {
             (row["batch"], row["context_tokens"], row["draft_length"]): row["speedup"]
-            for row in found.grid.filter(pl.col("scenario") == name).iter_rows(named=True)
+            for row in found["results"].filter(pl.col("scenario") == name).iter_rows(named=True)
         }
         for batch in rows["batch"].unique().sort():
             line = []
@@ -192,8 +192,8 @@ def _summary(found: Results, folder: Path) -> dict[str, Any]:
         "folder": str(folder),
         "answer": answer(found),
         "caveat": CAVEAT,
-        "best": _finite(found.best.to_dicts()),
-        "changes": found.changes.to_dicts(),
+        "best": _finite(found["best"].to_dicts()),
+        "changes": found["changes"].to_dicts(),
         "notes": found.notes,
     }
 
