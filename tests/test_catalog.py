@@ -99,6 +99,9 @@ def test_every_profile_loads_and_says_where_it_is_from(name: str) -> None:
     assert profile.limits
     if profile.kind == "acceptance":
         profiles.acceptance(profile)
+    elif profile.kind == "overlap":
+        profiles.overlap(profile, experts=32, top_k=4)
+        profiles.overlap(profile, experts=160, top_k=8)
     else:
         profiles.routing(profile, layers=24, experts=32, top_k=4)
         profiles.routing(profile, layers=3, experts=160, top_k=8)
