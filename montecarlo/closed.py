@@ -104,7 +104,7 @@ def grid(
 
     def verify(depth: ArrayLike) -> Floats:
         every = seconds(prices, overlap, batch, depth, context, terms).values()
-        return np.asarray(sum(every, np.zeros(1)), np.float64)
+        return np.asarray(sum(every, np.float64(0.0)), np.float64)
 
     base = verify(np.zeros((1, 1, 1)))
     draft = prices.draft_seconds(batch, length, context, base) if "drafting" in terms else np.zeros(1)
@@ -133,7 +133,7 @@ def ledger(
     Drafting counts with the cost of one draft over the undrafted step (its share), at ratio 1.
     """
     step = seconds(prices, overlap, batch, 0, context, terms)
-    total = np.asarray(sum(step.values(), np.zeros(1)), np.float64)
+    total = np.asarray(sum(step.values(), np.float64(0.0)), np.float64)
     wider = seconds(prices, overlap, batch, STEP, context, terms)
     two, past_two = (seconds(prices, overlap, batch, 1.0 + extra, context, terms) for extra in (0.0, 2 * STEP))
     found = {}

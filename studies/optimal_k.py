@@ -19,6 +19,7 @@ from studies.results import Results
 from studies.scenario import Built
 from studies.tasks import Arrays, Task, bootstrap_block, prepared, surface_block
 
+ABOUT = "how far ahead to draft, by batch and context, with the odds"
 BLOCK = 16  # worlds a task
 REPLICATES = 40  # bootstrap replicates of a trace
 REPLICATE_BLOCK = 4
