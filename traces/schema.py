@@ -31,8 +31,10 @@ REQUESTS: Schema = {
 
 TOKENS: Schema = {
     "request": pl.Int64,
-    "position": pl.Int64,  # in the request's sequence, prompt included where its length is known; rises by 1
-    "phase": pl.Enum(PHASES),
+    "position": pl.Int64,  # in the request's sequence, prompt included where its length is known; rises by 1, but
+    # every verify step begins at its own first position again
+    "phase": pl.Enum(PHASES),  # null where the source does not tell
+    "captured": pl.Boolean,  # false: some expert of the token is missing
 }
 
 STEPS: Schema = {
