@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from montecarlo.errors import InputError
-from traces.importers import arrays, sglang, vllm
+from traces.importers import arrays, counts, imatrix, sglang, tensorrt, vllm
 from traces.request import Counts, Reading, Request, Shape
 from traces.warmup import stripped
 from traces.writer import Writer, sha256
@@ -25,7 +25,11 @@ FORMATS: tuple[tuple[str, Detects, Reads], ...] = (
     ("vllm", vllm.detects, vllm.read),
     ("sglang", sglang.detects, sglang.read),
 )
-FREQUENCIES: tuple[tuple[str, Detects, Tells], ...] = ()
+FREQUENCIES: tuple[tuple[str, Detects, Tells], ...] = (
+    ("counts", lambda path, head: counts.detects_json(path, head) or counts.detects_npy(path, head), counts.read),
+    ("tensorrt-llm", tensorrt.detects, tensorrt.read),
+    ("imatrix", imatrix.detects, imatrix.read),
+)
 NAMES = tuple(name for name, _, _ in FORMATS + FREQUENCIES)
 PICKLED = (".pt", ".pth", ".pkl", ".pickle")
 
@@ -125,9 +129,9 @@ def read(
             held = trace.experts(_named(sources))
         else:
             tells = next(tells for name, _, tells in FREQUENCIES if name == chosen)
-            counts = tells(paths, reading)
+            known = tells(paths, reading)
             reading.faults.refuse(_named(sources))
-            held = trace.counts(counts)
+            held = trace.counts(known)
         info = {
             "format": chosen,
             "files": [{"name": path.name, "sha256": sha256(path)} for path in paths],

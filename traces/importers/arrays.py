@@ -20,12 +20,12 @@ KEPT = ("first_position", "n_prompt", "category")
 
 def detects_npz(path: Path, head: bytes) -> bool:
     """Whether the file is an archive with the two arrays."""
-    return _members(path, head) >= {"expert_ids", "seq_start"}
+    return members(path, head) >= {"expert_ids", "seq_start"}
 
 
 def detects_npy(path: Path, head: bytes) -> bool:
     """Whether the file is one array of three axes whose rows name experts, none twice."""
-    ids = _mapped(path) if head.startswith(b"\x93NUMPY") else None
+    ids = opened(path) if head.startswith(b"\x93NUMPY") else None
     if ids is None or ids.ndim != 3 or ids.dtype.kind not in "iu" or not ids.size:
         return False
     some = np.sort(np.asarray(ids[:64]), axis=2)
@@ -67,7 +67,7 @@ def read_npy(paths: list[Path], reading: Reading) -> Requests:
     """One request per file, read through a memory map; prompt and decode are not told apart."""
     reading.note("Arrays do not say how long their prompt is: prompt and decode are not told apart.")
     for path in paths:
-        ids = _mapped(path)
+        ids = opened(path)
         if ids is None or ids.ndim != 3:
             reading.faults.add("files are no array [tokens, layers, top_k]", path.name)
             continue
@@ -84,7 +84,8 @@ def _plain(archive: np.lib.npyio.NpzFile, name: str, requests: int) -> bool:
     return held.shape == (requests,) and held.dtype.kind in ("U" if name == "category" else "iu")
 
 
-def _members(path: Path, head: bytes) -> set[str]:
+def members(path: Path, head: bytes) -> set[str]:
+    """Names of the arrays of an npz archive; none where the file is no archive."""
     if not head.startswith(b"PK"):
         return set()
     try:
@@ -94,7 +95,8 @@ def _members(path: Path, head: bytes) -> set[str]:
         return set()
 
 
-def _mapped(path: Path) -> np.ndarray | None:
+def opened(path: Path) -> np.ndarray | None:
+    """The array of an npy file as a memory map; None where it is none, or a pickle."""
     try:
         ids = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError):
