@@ -198,7 +198,7 @@ def test_two_equal_choices_are_no_warm_up(tmp_path: Path) -> None:
     ids = routed(12, layers=1, experts=4, top_k=1)
     ids[:5] = 2
     (tmp_path / "r.npy").write_bytes(npy(ids))
-    np.testing.assert_array_equal(imported(tmp_path, tmp_path / "r.npy").ids[0], ids)
+    np.testing.assert_array_equal(imported(tmp_path, tmp_path / "r.npy", format="npy").ids[0], ids)
 
 
 def test_formats_are_told_by_their_content_and_unclear_ones_refused(tmp_path: Path) -> None:

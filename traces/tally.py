@@ -9,6 +9,7 @@ A row is the experts [top_k] of one token in one layer. Kept while a trace strea
 """
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -29,7 +30,8 @@ class Repairs:
 
     def apply(self, ids: np.ndarray) -> np.ndarray:
         """Rows [tokens, layers, top_k] as they are stored, still with MISSING."""
-        ids = ids[:, self.layers][:, :, self.slots]
+        if len(self.layers) < ids.shape[1] or len(self.slots) < ids.shape[2]:
+            ids = ids[:, self.layers][:, :, self.slots]
         if self.fused is None:
             return ids
         order = np.argsort(ids == self.fused, axis=2, kind="stable")[:, :, :-1]
@@ -52,37 +54,44 @@ class Tally:
     def __init__(self, layers: int, top_k: int) -> None:
         self.tokens, self.highest = 0, -1
         self.rows = np.zeros(layers, np.int64)  # captured
-        self.with_highest = np.zeros(layers, np.int64)
+        self.always = np.ones(layers, bool)  # every captured row holds the highest id
+        self.same = np.ones(layers, bool)  # every captured row is the first
         self.first = np.full((layers, top_k), MISSING)
-        self.same = np.ones(layers, bool)
         self.filled = np.zeros((layers, top_k), bool)
         self.twice: dict[int, tuple[int, str]] = {}  # layer -> rows, first place
         self.beyond: dict[int, tuple[int, str]] = {}
+        self.equal: dict[int, tuple[int, str]] = {}  # to the number of experts: a fused expert, or beyond them
 
     def add(self, ids: np.ndarray, experts: int, place: str) -> None:
         """Count the rows of one request; `experts` of the target (0: not known), `place` for complaints."""
         self.tokens += len(ids)
         held = ids != MISSING
-        captured = held.any(axis=2)
-        whole = captured.all() and held.all()
-        fresh = (self.first == MISSING).all(axis=1) & captured.any(axis=0)
-        for layer in np.flatnonzero(fresh):
+        if held.all():
+            captured, highest = np.ones(ids.shape[:2], bool), int(ids.max())
+        else:
+            captured, highest = held.any(axis=2), int(np.max(ids, where=held, initial=0))
+        if not captured.any():
+            return
+        for layer in np.flatnonzero((self.rows == 0) & captured.any(axis=0)):
             self.first[layer] = ids[np.argmax(captured[:, layer]), layer]
+        if highest > self.highest:  # rows before this request did not hold it
+            self.highest, self.always = highest, self.rows == 0
         self.rows += captured.sum(axis=0)
-        self.filled |= held.any(axis=0)
-        self.same &= ((ids == self.first).all(axis=2) | ~captured).all(axis=0)
-        highest = int(ids.max()) if whole else int(np.max(ids, where=held, initial=0))
-        if captured.any() and highest > self.highest:
-            self.highest = highest
-            self.with_highest[:] = 0
-        if highest == self.highest:
-            self.with_highest += (ids == self.highest).any(axis=2).sum(axis=0)
-        ordered = np.sort(ids, axis=2)
-        twice = ((ordered[:, :, 1:] == ordered[:, :, :-1]) & (ordered[:, :, 1:] != MISSING)).any(axis=2)
-        self._note(self.twice, twice, twice.sum(axis=0), ids, place)
+        if not self.filled.all():
+            self.filled |= held.any(axis=0)
+        for layer in np.flatnonzero(self.same):
+            self.same[layer] = not (captured[:, layer] & (ids[:, layer] != self.first[layer]).any(axis=1)).any()
+        for layer in np.flatnonzero(self.always):
+            self.always[layer] = not (captured[:, layer] & (ids[:, layer] != self.highest).all(axis=1)).any()
+        if _repeats(ids):
+            ordered = np.sort(ids, axis=2)
+            twice = ((ordered[:, :, 1:] == ordered[:, :, :-1]) & (ordered[:, :, 1:] != MISSING)).any(axis=2)
+            self._note(self.twice, twice, twice.sum(axis=0), ids, place)
         if experts and highest >= experts:
             out = held & (ids > experts)
             self._note(self.beyond, out.any(axis=2), out.sum(axis=(0, 2)), ids, place)
+            equal = ids == experts
+            self._note(self.equal, equal.any(axis=2), equal.sum(axis=(0, 2)), ids, place)
 
     def _note(
         self, where: dict[int, tuple[int, str]], rows: np.ndarray, counts: np.ndarray, ids: np.ndarray, place: str
@@ -113,14 +122,14 @@ class Tally:
         fused = self._fused(layers, slots, shape.experts)
         if fused is not None:
             reading.note(f"Expert {fused} is in every row: a fused shared expert, left out of the routed ones.")
-        elif shape.experts and self.highest == shape.experts:
-            self._equal(layers, reading)
         experts = shape.experts or (self.highest if fused is not None else self.highest + 1)
         if not shape.experts:
             reading.note(f"The source does not say how many experts there are: {experts} = highest id + 1 is assumed.")
+        beyond = f"expert ids are beyond the {experts} experts (physical ids of replicas? turn EPLB off)"
         for what, found in (
             ("rows name an expert twice", self.twice),
-            (f"expert ids are beyond the {experts} experts (physical ids of replicas? turn EPLB off)", self.beyond),
+            (beyond, {} if fused is not None else self.equal),
+            (beyond, self.beyond),
         ):
             for layer in layers:
                 count, first = found.get(int(layer), (0, ""))
@@ -143,13 +152,15 @@ class Tally:
         return (self.same & (zeros | counted | often)) | (self.rows == 0)
 
     def _fused(self, layers: np.ndarray, slots: np.ndarray, experts: int) -> int | None:
-        everywhere = np.array_equal(self.with_highest[layers], self.rows[layers]) and len(slots) > 1
+        everywhere = bool(self.always[layers].all()) and len(slots) > 1
         beyond = self.highest == experts if experts else self.rows[layers].sum() >= ENOUGH
         return self.highest if everywhere and beyond else None
 
-    def _equal(self, layers: np.ndarray, reading: Reading) -> None:
-        count = int(self.with_highest[layers].sum())
-        reading.faults.add(f"rows hold expert {self.highest}, and there are {self.highest} from 0 on", count=count)
+
+def _repeats(ids: np.ndarray) -> bool:
+    """Whether some row holds an id in two slots (MISSING counts); slot by slot, since sorting is ten times slower."""
+    slots = np.ascontiguousarray(ids.reshape(-1, ids.shape[2]).T)
+    return any((one == other).any() for one, other in combinations(slots, 2))
 
 
 def _shown(row: np.ndarray) -> list[int]:
