@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from montecarlo.errors import InputError
-from traces.importers import arrays, counts, esft, imatrix, loggers, megatron, sglang, tensorrt, vllm
+from traces.importers import arrays, counts, esft, imatrix, loggers, megatron, recorder, sglang, tensorrt, vllm
 from traces.request import Counts, Reading, Request, Shape
 from traces.warmup import stripped
 from traces.writer import Writer, sha256
@@ -24,6 +24,7 @@ FORMATS: tuple[tuple[str, Detects, Reads], ...] = (
     ("npy", arrays.detects_npy, arrays.read_npy),
     ("vllm", vllm.detects, vllm.read),
     ("sglang", sglang.detects, sglang.read),
+    ("sglang-recorder", recorder.detects, recorder.read),
     ("megatron", megatron.detects, megatron.read),
     ("esft", esft.detects, esft.read),
     ("log", loggers.detects, loggers.read),
