@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import resource
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -228,3 +230,16 @@ def test_sources_that_are_not_there(tmp_path: Path) -> None:
     assert "does not exist" in refused(tmp_path, tmp_path / "x.json")
     (tmp_path / "empty").mkdir()
     assert "no file in it" in refused(tmp_path, tmp_path / "empty")
+
+
+def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk."""
+    source = tmp_path / "t.npz"
+    source.write_bytes(packed(**made_up((4000, 5000))))
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        assert "cannot write" in refused(tmp_path, source)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)

@@ -62,8 +62,8 @@ class Writer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.raw.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-        if isinstance(error, OSError) and error.errno is not None:
-            raise InputError(f"cannot write {self.out}: {error.strerror}") from error
+        if isinstance(error, OSError):
+            raise InputError(f"cannot write {self.out}: {error.strerror or error}") from error
 
     @property
     def tokens(self) -> int:

@@ -4,19 +4,19 @@
 format, one at a time, or one Counts where only frequencies are known.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from montecarlo.errors import InputError
 from traces.importers import arrays, counts, esft, imatrix, loggers, megatron, recorder, sglang, tensorrt, vllm
-from traces.request import Counts, Reading, Request, Shape
+from traces.request import Counts, Reading, Requests, Shape
 from traces.warmup import stripped
 from traces.writer import Writer, sha256
 
 HEAD = 1 << 20
 Detects = Callable[[Path, bytes], bool]
-Reads = Callable[[list[Path], Reading], Iterator[Request]]
+Reads = Callable[[list[Path], Reading], Requests]
 Tells = Callable[[list[Path], Reading], Counts]
 
 FORMATS: tuple[tuple[str, Detects, Reads], ...] = (
@@ -120,12 +120,9 @@ def read(
     with Writer(out, reading) as trace:
         routing = next((reads for name, _, reads in FORMATS if name == chosen), None)
         if routing is not None:
-            try:
-                for request in stripped(routing(paths, reading), reading):
-                    trace.add(request)
-                    progress(trace.tokens)
-            except OSError as error:
-                raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
+            for request in stripped(_readable(routing(paths, reading)), reading):
+                trace.add(request)
+                progress(trace.tokens)
             if trace.tally is None and not reading.faults:
                 reading.faults.say("no request with a token in it")
             if trace.tally is None:
@@ -143,6 +140,14 @@ def read(
             **held,
         }
         return trace.seal(info)
+
+
+def _readable(requests: Requests) -> Requests:
+    """The requests; a file that cannot be read to its end is the user's to know of, unlike one that is written."""
+    try:
+        yield from requests
+    except OSError as error:
+        raise InputError(f"{error.filename or 'a source'} cannot be read: {error.strerror or error}") from error
 
 
 def _named(sources: list[Path]) -> str:

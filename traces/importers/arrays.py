@@ -6,6 +6,8 @@
 """
 
 import zipfile
+import zlib
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -95,10 +97,21 @@ def members(path: Path, head: bytes) -> set[str]:
         return set()
 
 
+def archived(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Arrays of an npz archive; raises ValueError where it is none, lacks one, or holds pickles."""
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            return {name: np.lib.format.read_array(archive.open(f"{name}.npy"), allow_pickle=False) for name in names}
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, RuntimeError, MemoryError, OSError) as error:
+        raise ValueError(f"damaged, or without {', '.join(names)}") from error
+
+
 def opened(path: Path) -> np.ndarray | None:
     """The array of an npy file as a memory map; None where it is none, or a pickle."""
     try:
-        ids = np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open("rb") as file:
+            if file.read(6) != np.lib.format.MAGIC_PREFIX:
+                return None
+        return np.lib.format.open_memmap(path, mode="r")
     except (ValueError, OSError, EOFError):
         return None
-    return ids if isinstance(ids, np.ndarray) else None

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from traces.importers.arrays import members
+from traces.importers.arrays import archived, members
 from traces.request import DECODE, PROMPT, VERIFY, Reading, Request, Requests
 
 ARRAYS = ("forward_mode", "pass_start", "positions", "topk_ids", "physical_to_logical", "extend_lens", "extend_start")
@@ -53,10 +53,10 @@ def read(paths: list[Path], reading: Reading) -> Requests:
     reading.note("Physical experts are mapped back by the last map of the recording; rebalancing in it is not seen.")
     for path in paths:
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                held = {name: archive[name].astype(np.int64) for name in ARRAYS if name != "topk_ids"}
-                ids = archive["topk_ids"]
-        except (ValueError, KeyError, OSError, EOFError) as error:
+            held = archived(path, ARRAYS)
+            ids = held.pop("topk_ids")
+            held = {name: array.astype(np.int64) for name, array in held.items()}
+        except (ValueError, TypeError) as error:
             reading.faults.add("files are no converted recordings", f"{path.name}: {error}")
             continue
         wrong = _faults(held, ids)
