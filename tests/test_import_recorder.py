@@ -1,13 +1,19 @@
 """SGLang's per-token recorder, in the converted layout of docs/traces.md: physical ids, slots, verify passes."""
 
+import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.routing_traces import Back, imported, refused, routed
 from tests.test_npz import packed
+from traces import importers
+from traces.store import Trace
 
 EXTEND, DECODE, VERIFY, DRAFT_EXTEND = 1, 2, 5, 6
 LAYERS, EXPERTS, TOP_K, REPLICAS = 4, 12, 3, 4
@@ -158,3 +164,70 @@ def test_trees_and_broken_recordings_are_refused(tmp_path: Path) -> None:
     assert "extend_lens are not their rows (first: r.npz pass 0)" in refused(
         tmp_path, log.write(tmp_path / "r.npz", extend_lens=np.array([3]))
     )
+
+
+class Tensor:
+    """As much of a torch tensor as the documented conversion uses."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = np.asarray(array)
+
+    def numpy(self) -> np.ndarray:
+        return self.array
+
+    def tolist(self) -> Any:
+        return self.array.tolist()
+
+
+def converted(monkeypatch: pytest.MonkeyPatch, path: Path, held: dict[str, Any]) -> None:
+    """Run the conversion of docs/traces.md, with a stand-in for torch that holds `held`."""
+    text = (Path(__file__).parents[1] / "docs" / "traces.md").read_text("utf-8")
+    (code,) = re.findall(r"(?ms)^```python\n(.*?)^```", text)
+
+    def load(name: str, map_location: str, weights_only: bool) -> dict[str, Any]:
+        assert (name, map_location, weights_only) == (str(path), "cpu", True)
+        return held
+
+    torch = ModuleType("torch")
+    torch.load = load  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(sys, "argv", ["convert.py", str(path)])
+    exec(compile(code, "docs/traces.md", "exec"), {})
+
+
+def test_the_documented_conversion_of_per_token_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Records as the recorder keeps them: layers first, and rows of padding after the tokens."""
+    (a,) = texts(7)
+    passes = [(EXTEND, 0, 4), (DECODE, 4, 5), (DECODE, 5, 6), (DECODE, 6, 7)]
+    records = [
+        {
+            "forward_pass_id": n,
+            "rank": 0,
+            "gatherer_key": "primary",
+            "input_ids": [1] * (high - low),
+            "positions": list(range(low, high)),
+            "extend_seq_lens": [high - low] if mode == EXTEND else None,
+            "forward_mode": mode,
+            "topk_ids_of_layer": Tensor(np.pad(physical(a[low:high]), ((0, 3), (0, 0), (0, 0))).transpose(1, 0, 2)),
+        }
+        for n, (mode, low, high) in enumerate(passes)
+    ]
+    held = {"records": records, "last_physical_to_logical_map": Tensor(np.concatenate([np.arange(16)[None], MAP]))}
+    converted(monkeypatch, tmp_path / "r.pt", held)
+    found = imported(tmp_path, tmp_path / "r.pt.npz")
+    same(found, [a])
+    assert found.phases[0] == ["prompt"] * 4 + ["decode"] * 3
+
+
+def test_the_documented_conversion_of_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    counts = np.arange(24).reshape(2, 3, 4)
+    held = {"rank": 0, "logical_count": Tensor(counts), "average_utilization_rate_over_window": None}
+    converted(monkeypatch, tmp_path / "stat.pt", held)
+    records = [{"forward_pass_id": n, "global_physical_count": Tensor(counts[n])} for n in range(2)]
+    of = Tensor(np.tile([2, 0, 1, 1], (3, 1)))
+    converted(monkeypatch, tmp_path / "pass.pt", {"records": records, "last_physical_to_logical_map": of})
+    for name in ("stat.pt.json", "pass.pt.npz"):
+        importers.read([tmp_path / name], tmp_path / f"{name}-trace")
+    np.testing.assert_array_equal(Trace.open(tmp_path / "stat.pt.json-trace").counts, counts)
+    logical = np.stack([counts[..., 1], counts[..., 2] + counts[..., 3], counts[..., 0]], axis=-1)
+    np.testing.assert_array_equal(Trace.open(tmp_path / "pass.pt.npz-trace").counts, logical)
