@@ -119,6 +119,28 @@ def test_router_analyzer_is_decode_from_its_first_position_on(tmp_path: Path) ->
     assert set(found.phases[0]) == {"decode"}
 
 
+def test_csv_of_one_expert_a_line(tmp_path: Path) -> None:
+    one, two = routed(9, seed=1), routed(4, seed=2)
+    text = "token,layer,expert,t_ns\n" + "".join(
+        f"{t},{2 * layer + 1},{expert},{17}\n"
+        for ids in (one, two)
+        for t, rows in enumerate(ids)
+        for layer, row in enumerate(rows)
+        for expert in row
+    )
+    (tmp_path / "log.csv").write_text(text)
+    found = imported(tmp_path, tmp_path / "log.csv")
+    np.testing.assert_array_equal(found.ids[0], one)
+    np.testing.assert_array_equal(found.ids[1], two)
+    assert (found.info["format"], found.info["layers"]) == ("csv", [1, 3, 5, 7, 9])
+    (tmp_path / "bad").mkdir()
+    broken = text.splitlines()
+    broken[61], broken[64] = "3,one,2,17", "3"
+    (tmp_path / "bad" / "log.csv").write_text("\n".join(broken))
+    message = refused(tmp_path / "bad", tmp_path / "bad" / "log.csv")
+    assert "2 lines that are not token,layer,expert (first: log.csv line 62)" in message
+
+
 def megatron(step: int, ids: np.ndarray, rank: int = 0, block: str = "decoder") -> list[Any]:
     """ids [rows, layers, top_k] of one step."""
     return [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from montecarlo.errors import InputError
-from traces.importers import arrays, counts, esft, imatrix, loggers, megatron, recorder, sglang, tensorrt, vllm
+from traces.importers import arrays, counts, csv_log, esft, imatrix, loggers, megatron, recorder, sglang, tensorrt, vllm
 from traces.request import Counts, Reading, Requests, Shape
 from traces.warmup import stripped
 from traces.writer import Writer, sha256
@@ -27,6 +27,7 @@ FORMATS: tuple[tuple[str, Detects, Reads], ...] = (
     ("sglang-recorder", recorder.detects, recorder.read),
     ("megatron", megatron.detects, megatron.read),
     ("esft", esft.detects, esft.read),
+    ("csv", csv_log.detects, csv_log.read),
     ("log", loggers.detects, loggers.read),
 )
 FREQUENCIES: tuple[tuple[str, Detects, Tells], ...] = (

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from traces.importers import documents
-from traces.importers.rows import Rows
+from traces.importers.rows import Rows, assembled
 from traces.request import DECODE, PROMPT, UNKNOWN, Reading, Requests
 
 DIALECTS = (  # keys of: the request, the token, the layer, the experts
@@ -41,12 +41,8 @@ def read(paths: list[Path], reading: Reading) -> Requests:
         rows = Rows(path.name, reading)
         for place, document in documents.read(path, reading):
             _line(document, place, rows, reading)
-        if not rows.held:
-            reading.faults.add("files without a row of routing", path.name)
         files.append(rows)
-    reading.layers = sorted(set[int]().union(*(rows.layers() for rows in files)))
-    for rows in files:
-        yield from rows.requests(reading.layers)
+    yield from assembled(files, reading)
 
 
 def _line(document: Any, place: str, rows: Rows, reading: Reading) -> None:

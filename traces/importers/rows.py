@@ -1,11 +1,10 @@
 """Requests out of rows: logs that hold one token and one layer at a time, requests and layers interleaved."""
 
 from array import array
-from collections.abc import Iterator
 
 import numpy as np
 
-from traces.request import Reading, Request
+from traces.request import Reading, Request, Requests
 
 FIELDS = 3  # token, layer, phase, and then the experts
 
@@ -54,7 +53,7 @@ class Rows:
     def _table(self, held: "array[int]") -> np.ndarray:
         return np.frombuffer(held, np.int32).reshape(-1, FIELDS + self.top_k)
 
-    def requests(self, layers: list[int]) -> Iterator[Request]:
+    def requests(self, layers: list[int]) -> Requests:
         """The requests in the order in which they begin, over all `layers`; what no row names is missing."""
         again, where = 0, ""
         for name, held in self.held.items():
@@ -85,6 +84,16 @@ class Rows:
             )
         if again:
             self.reading.note(f"{again:,} rows came again (first: {where}), as after a preemption; the last is kept.")
+
+
+def assembled(files: list[Rows], reading: Reading) -> Requests:
+    """The requests of all files, over the layers of all files."""
+    for rows in files:
+        if not rows.held:
+            reading.faults.add("files without a row of routing", rows.file)
+    reading.layers = sorted(set[int]().union(*(rows.layers() for rows in files)))
+    for rows in files:
+        yield from rows.requests(reading.layers)
 
 
 def _whole(*numbers: object) -> bool:
