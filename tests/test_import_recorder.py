@@ -15,7 +15,7 @@ from tests.test_npz import packed
 from traces import importers
 from traces.store import Trace
 
-EXTEND, DECODE, VERIFY, DRAFT_EXTEND = 1, 2, 5, 6
+EXTEND, DECODE, MIXED, VERIFY, DRAFT_EXTEND = 1, 2, 3, 5, 6
 LAYERS, EXPERTS, TOP_K, REPLICAS = 4, 12, 3, 4
 # every layer has its own order of 16 physical experts: each logical one, and four of them twice
 MAP = np.stack(
@@ -44,7 +44,7 @@ class Recorder:
         self.modes.append(mode)
         self.ids.append(np.concatenate([ids for ids, _ in parts]))
         self.positions.append([p for _, positions in parts for p in positions])
-        self.lens.append([len(p) for _, p in parts] if mode == EXTEND else [])
+        self.lens.append([len(p) for _, p in parts] if mode in (EXTEND, MIXED) else [])
 
     def write(self, path: Path, **changed: Any) -> Path:
         identity = np.arange(MAP.shape[1])[None]
@@ -107,6 +107,19 @@ def test_prompts_in_chunks_are_one_request(tmp_path: Path) -> None:
     found = imported(tmp_path, log.write(tmp_path / "r.npz"))
     same(found, [a])
     assert found.phases[0] == ["prompt"] * 8 + ["decode"] * 3
+
+
+def test_mixed_passes_hold_a_chunk_of_a_prompt_and_then_decode_rows(tmp_path: Path) -> None:
+    a, b, c = texts(9, 8, 7)
+    log = Recorder()
+    log.record(EXTEND, part(a, 0, 5), part(b, 0, 4))
+    log.record(DECODE, part(a, 5, 6), part(b, 4, 5))
+    log.record(MIXED, part(c, 0, 4), part(a, 6, 7), part(b, 5, 6))
+    for n in range(2):
+        log.record(DECODE, part(a, 7 + n, 8 + n), part(b, 6 + n, 7 + n), part(c, 4 + n, 5 + n))
+    found = imported(tmp_path, log.write(tmp_path / "r.npz"))
+    same(found, [a, b, c[:6]])
+    assert found.phases[2] == ["prompt"] * 4 + ["decode"] * 2
 
 
 def test_requests_of_one_length_that_cannot_be_told_apart_are_cut(tmp_path: Path) -> None:

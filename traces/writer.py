@@ -46,16 +46,14 @@ class Writer:
 
     def __enter__(self) -> "Writer":
         try:
-            if self.out.is_dir() and any(self.out.iterdir()):
-                raise InputError(f"{self.out} exists and is left as it is; choose another name with --out")
-            self.out.parent.mkdir(parents=True, exist_ok=True)
-            if self.out.exists() and not self.out.is_dir():
-                raise InputError(f"{self.out} is a file and is left as it is; choose another name with --out")
-            self.folder = Path(tempfile.mkdtemp(prefix=f".{self.out.name}.", dir=self.out.parent))
+            taken = os.path.lexists(self.out) and not (self.out.is_dir() and not any(self.out.iterdir()))
+            if not taken:
+                self.out.parent.mkdir(parents=True, exist_ok=True)
+                self.folder = Path(tempfile.mkdtemp(prefix=f".{self.out.name}.", dir=self.out.parent))
         except (OSError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
             raise InputError(f"cannot write {self.out}: {getattr(error, 'strerror', None) or error}") from error
+        if taken:
+            raise InputError(f"{self.out} exists and is left as it is; choose another name with --out")
         self.raw = (self.folder / "raw").open("wb")
         return self
 

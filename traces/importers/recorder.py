@@ -9,11 +9,10 @@
     extend_start [passes + 1]      cuts extend_lens into passes
     (python/sglang/srt/eplb/expert_distribution.py)
 
-Requests are not named: rows keep the order of the batch, so one is followed by the position it must have next. Where
-that is unclear its rows begin a new request. This is the only source that holds rejected drafts: phase verify.
+Requests are not named and are followed by their positions (follow.py). This is the only source that holds rejected
+drafts: phase verify.
 """
 
-from dataclasses import dataclass, field
 from functools import reduce
 from math import gcd
 from pathlib import Path
@@ -21,25 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from traces.importers.arrays import archived, members
+from traces.importers.follow import Batch, Live
 from traces.request import DECODE, PROMPT, VERIFY, Reading, Request, Requests
 
 ARRAYS = ("forward_mode", "pass_start", "positions", "topk_ids", "physical_to_logical", "extend_lens", "extend_start")
 EXTEND, DECODED, MIXED, TARGET_VERIFY = 1, 2, 3, 5
-
-
-@dataclass
-class _Live:
-    """A request that goes on: its rows so far, and where it may go on (low .. high)."""
-
-    low: int = 0
-    high: int = 0
-    rows: list[np.ndarray] = field(default_factory=list)
-    phases: list[int] = field(default_factory=list)
-
-    def extend(self, rows: np.ndarray, phase: int, low: int, high: int) -> None:
-        self.low, self.high = low, high
-        self.rows.append(rows)
-        self.phases.append(phase)
 
 
 def detects(path: Path, head: bytes) -> bool:
@@ -87,73 +72,35 @@ def _faults(held: dict[str, np.ndarray], ids: np.ndarray) -> list[str]:
     return faults
 
 
-def _followed(held: dict[str, np.ndarray], path: Path, reading: Reading) -> list[_Live]:
+def _followed(held: dict[str, np.ndarray], path: Path, reading: Reading) -> list[Live]:
     """All requests, in the order in which they begin."""
-    window = _window(held, path, reading)
-    everyone: list[_Live] = []
-    running: list[_Live] = []  # in order of the batch
-    waiting: list[_Live] = []  # prompts that are read, in order
-    unclear = skipped = 0
+    window, batch, skipped = _window(held, path, reading), Batch(), 0
     start, cuts = held["pass_start"], held["extend_start"]
     for number, mode in enumerate(held["forward_mode"]):
         rows = np.arange(start[number], start[number + 1])
         at = held["positions"][rows]
-        if not len(rows) or mode not in (EXTEND, DECODED, MIXED, TARGET_VERIFY):
-            skipped += len(rows)
-            continue
         if mode in (EXTEND, MIXED):
             lengths = held["extend_lens"][cuts[number] : cuts[number + 1]]
-            if lengths.sum() != len(rows):
+            if lengths.sum() != len(rows) or lengths.min(initial=1) < 1:
                 reading.faults.add("passes whose extend_lens are not their rows", f"{path.name} pass {number}")
                 continue
-            for part in np.split(rows, np.cumsum(lengths)[:-1]):
-                first, last = int(held["positions"][part[0]]), int(held["positions"][part[-1]])
-                known = [live for live in (*running, *waiting) if live.low <= first <= live.high and first]
-                if len(known) == 1:
-                    live = known[0]
-                else:
-                    live = _Live()
-                    everyone.append(live)
-                    waiting.append(live)
-                    unclear += len(known) > 0
-                live.extend(part, DECODE if live in running else PROMPT, last + 1, last + 1)
-            continue
-        size = window if mode == TARGET_VERIFY else 1
-        if not size or len(rows) % size:
-            continue  # said by _window
-        firsts = at[::size]
-        matched = _matched(firsts, [*running, *waiting])
-        unclear += sum(live is None for live in matched) if running or waiting else 0
-        running = []
-        for part, first, match in zip(rows.reshape(-1, size), firsts.tolist(), matched, strict=True):
-            live = match or _Live()
-            if match is None:
-                everyone.append(live)
-            live.extend(part, VERIFY if mode == TARGET_VERIFY else DECODE, first + 1, first + size)
-            running.append(live)
-        waiting = [live for live in waiting if not any(live is other for other in running)]
-    if unclear:
-        reading.note(f"{unclear:,} times it was unclear which request went on: a new one begins there.")
+            ends = np.cumsum(lengths)
+            for low, high in zip(ends - lengths, ends, strict=True):
+                if mode == MIXED and high - low == 1:  # the decode rows of a mixed pass stand behind its prompts
+                    batch.step(rows[low:, None], at[low:].tolist(), DECODE)
+                    break
+                batch.prompt(rows[low:high], int(at[low]), PROMPT)
+        elif mode == DECODED:
+            batch.step(rows[:, None], at.tolist(), DECODE)
+        elif mode == TARGET_VERIFY and window:
+            batch.step(rows.reshape(-1, window), at[::window].tolist(), VERIFY)
+        else:
+            skipped += len(rows)
+    if batch.unclear:
+        reading.note(f"{batch.unclear:,} times it was unclear which request went on: a new one begins there.")
     if skipped:
         reading.note(f"{skipped:,} rows of other passes (draft models, idle) are left out.")
-    return everyone
-
-
-def _matched(firsts: np.ndarray, live: list[_Live]) -> list[_Live | None]:
-    """Which request goes on in each place of the batch; None where none can, or several might.
-
-    All of them in order where they fit; else, position by position, those that are as many as the places.
-    """
-    if len(firsts) == len(live) and all(one.low <= p <= one.high for one, p in zip(live, firsts, strict=True)):
-        return list(live)
-    found: list[_Live | None] = [None] * len(firsts)
-    for position in np.unique(firsts):
-        places = np.flatnonzero(firsts == position)
-        able = [one for one in live if one.low <= position <= one.high]
-        if len(able) == len(places) and not any(one is other for one in able for other in found):
-            for place, one in zip(places, able, strict=True):
-                found[place] = one
-    return found
+    return batch.everyone
 
 
 def _window(held: dict[str, np.ndarray], path: Path, reading: Reading) -> int:
