@@ -114,9 +114,8 @@ class Tally:
             reading.faults.add("tokens have the same experts in every layer: no routing in it", count=self.tokens)
             return Repairs(layers, slots, None, 0, False)
         if dense.any():
-            reading.note(
-                f"Layers {_listed([depths[i] for i in np.flatnonzero(dense)])} route nothing and are left out."
-            )
+            left = _listed([depths[i] for i in np.flatnonzero(dense)])
+            reading.note(f"Layers without routing (all their rows are the same) are left out: {left}.")
         if len(slots) < self.filled.shape[1]:
             reading.note(f"{self.filled.shape[1] - len(slots)} slots of each row are never filled and are left out.")
         fused = self._fused(layers, slots, shape.experts)
