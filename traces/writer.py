@@ -84,15 +84,17 @@ class Writer:
             said = f"{request.place}: {ids.shape[1]} x {ids.shape[2]}"
             faults.add(f"requests of other layers x top_k than the first's {expected[0]} x {expected[1]}", said)
             return
-        low, high = int(ids.min()), int(ids.max())
-        if low < -1 or high >= MISSING:
-            token = int(np.argmax(((ids < -1) | (ids >= MISSING)).any(axis=(1, 2))))
-            faults.add("requests with expert ids outside 0..65,534", f"{request.place}, token {token}")
-            return
-        rows = np.where(ids < 0, MISSING, ids).astype(np.uint16) if low < 0 else ids.astype(np.uint16)
-        self.tally.add(rows, self.reading.shape.experts, request.place)
-        rows.tofile(self.raw)
-        self.lengths.append(len(rows))
+        block = max(1, BLOCK // (8 * int(np.prod(expected))))
+        for low in range(0, len(ids), block):
+            part = np.asarray(ids[low : low + block])
+            if part.min() < -1 or part.max() >= MISSING:
+                token = low + int(np.argmax(((part < -1) | (part >= MISSING)).any(axis=(1, 2))))
+                faults.add("requests with expert ids outside 0..65,534", f"{request.place}, token {token}")
+                return
+            rows = np.where(part < 0, MISSING, part).astype(np.uint16)
+            self.tally.add(rows, self.reading.shape.experts, request.place, low)
+            rows.tofile(self.raw)
+        self.lengths.append(len(ids))
         self.requests.append(_without_ids(request))
 
     def frame(self, name: str, frame: pl.DataFrame) -> None:
