@@ -101,7 +101,7 @@ def log(records: Sequence[Record], faults: Faults, *, flags: Sequence[str], note
         if record.step_accepted is not None:
             fixed = None if varies(record) else record.draft_length
             steps.turn(request, 0, record.step_accepted, record.step_drafted or fixed)
-        elif record.histogram is not None and sum(record.histogram):
+        elif record.histogram is not None and any(record.histogram):
             depths = len(record.histogram) - 1 if record.draft_length is None else record.draft_length
             at_least = list(accumulate(reversed(record.histogram)))[::-1][1:]
             at_least += [0] * (depths - len(at_least))
