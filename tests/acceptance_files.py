@@ -26,7 +26,7 @@ def histogram(accepted: list[int], length: int = 3) -> list[int]:
 
 
 def survival(log: AcceptanceLog, **where: Any) -> list[float]:
-    held = log.curves.filter(pl.all_horizontal([pl.col(name) == value for name, value in where.items()]))
+    held = log.curves.filter(*(pl.col(name) == value for name, value in where.items()))
     assert held["depth"].to_list() == list(range(1, held.height + 1))
     return held["survival"].to_list()
 

@@ -51,9 +51,12 @@ def test_spec_bench_trees_are_known_by_model_id_or_given(tmp_path: Path) -> None
     given = acceptance.read([answers(tmp_path)], tree=[4, 4, 4, 4, 4, 4])
     assert (given.tree, given.flags) == ((4, 4, 4, 4, 4, 4), ("tree",))
     assert given.steps["drafted"].to_list() == [6] * 9
+    chain = acceptance.read([answers(tmp_path)], tree=[1] * 7)
+    assert (chain.tree, chain.flags) == (None, ())
+    assert chain.steps["drafted"].to_list() == [7] * 9
     later = acceptance.read([answers(tmp_path, model="vicuna-7b-v1.3-eagle2-float16")])
     assert later.tree is None  # EAGLE-2 grows its trees as it goes
-    assert "4 deep was given, but a step accepted 5" in refused(answers(tmp_path), tree=[4, 4, 4, 4])
+    assert "4 deep was given, but a step drafted or accepted 5" in refused(answers(tmp_path), tree=[4, 4, 4, 4])
     assert "give the nodes at depth 1" in refused(answers(tmp_path), tree=[4, 0])
 
 
@@ -99,6 +102,14 @@ def test_questions_answered_several_times_are_requests_of_their_own(tmp_path: Pa
     log = acceptance.read([saved(tmp_path, "a.jsonl", row)])
     assert log.requests["id"].to_list() == ["5/0", "5/1"]
     assert log.steps.height == 9
+
+
+def test_medusa_runs_write_the_index_of_the_last_step_instead(tmp_path: Path) -> None:
+    row = answer(TURNS[0], 1)
+    del row["choices"][0]["decoding_steps"]
+    row["choices"][0]["idxs"] = [2, 1]
+    log = acceptance.read([saved(tmp_path, "a.jsonl", row)])
+    assert log.steps["turn"].to_list() == [0, 0, 0, 1, 1]
 
 
 def test_two_models_are_not_one_trace(tmp_path: Path) -> None:

@@ -171,21 +171,24 @@ def iteration(requests: int, drafted: int, accepted: int, rank: int = 0, **chang
 
 
 def test_tensorrt_llm_iterations_are_summed_once(tmp_path: Path) -> None:
-    rows = [iteration(4, 12, 7), iteration(4, 12, 7, rank=1), iteration(0, 0, 0), iteration(2, 6, 5), {"iter": 9}]
+    rows = [iteration(4, 12, 7), iteration(4, 12, 7, rank=1), iteration(0, 0, 0), iteration(2, 6, 6), {"iter": 9}]
     log = acceptance.read([saved(tmp_path, "stats.jsonl", *rows)])
-    assert log.means.select("steps", "drafted", "accepted", "draft_length").row(0) == (6, 18, 12, 3)
-    assert log.means["tokens_per_step"].to_list() == [3.0]
-    assert log.flags == ()
+    assert log.means.select("steps", "drafted", "accepted", "draft_length").row(0) == (6, 18, 13, 3)
+    assert log.means["tokens_per_step"].to_list() == [1 + 13 / 6]
+    assert log.flags == ()  # an iteration accepted every draft: no tree
     assert any("1 rows of other attention ranks" in note for note in log.notes)
-    assert acceptance.read([saved(tmp_path, "v.jsonl", rows[0], iteration(2, 5, 3))]).flags == ("varying-length",)
+    assert acceptance.read([saved(tmp_path, "v.jsonl", rows[0], iteration(2, 5, 3))]).flags == (
+        "shape-unknown",
+        "varying-length",
+    )
 
 
 def test_tensorrt_llm_acceptance_that_never_varies_is_suspect(tmp_path: Path) -> None:
     """Forced acceptance counts drafts: 2 forced drafts emit 3 tokens a step, every time."""
     forced = [iteration(n, 3 * n, 2 * n) for n in range(1, 31)]
-    assert acceptance.read([saved(tmp_path, "f.jsonl", *forced)]).flags == ("suspected-synthetic",)
+    assert acceptance.read([saved(tmp_path, "f.jsonl", *forced)]).flags == ("shape-unknown", "suspected-synthetic")
     natural = [*forced[:-1], iteration(4, 12, 7)]
-    assert acceptance.read([saved(tmp_path, "n.jsonl", *natural)]).flags == ()
+    assert acceptance.read([saved(tmp_path, "n.jsonl", *natural)]).flags == ("shape-unknown",)
 
 
 def test_tensorrt_llm_lengths_without_the_bonus_are_refused(tmp_path: Path) -> None:

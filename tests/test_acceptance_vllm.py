@@ -281,3 +281,11 @@ def test_older_vllm_lines_are_an_acceptance_rate_only(tmp_path: Path) -> None:
 def test_vllm_log_lines_with_hazards_are_refused(tmp_path: Path) -> None:
     line = log_line(200, [180, 144, 115]).replace("0.900, 0.720, 0.575", "0.900, 0.800, 0.799")
     assert "are they hazards?" in refused(saved(tmp_path, "serve.log", line))
+
+
+def test_lists_of_different_length_are_a_fault_not_a_crash(tmp_path: Path) -> None:
+    message = refused(saved(tmp_path, "r.json", vllm([1, 2], [3, 3, 3], "a")))
+    assert "1 lists of drafts that are not as long as the verify steps (first: r.json line 1: 3, not 2)" in message
+    assert (
+        "1 lists of drafts that are not as long as those of accepted drafts (first: r.json line 1: 3, not 2)" in message
+    )

@@ -19,6 +19,8 @@ from traces.schema import CURVES, MEANS, REQUESTS, STEPS, Schema
 
 Row = Mapping[str, Any]
 
+MOST = 2**53  # no count gets here
+
 FLAGS = {
     "lossy": "drafts were accepted by a rule that changes the text (typical or relaxed acceptance)",
     "block": "drafts were verified as one block: accepted prefixes are not decided draft by draft",
@@ -89,10 +91,10 @@ class AcceptanceLog:
     ) -> "AcceptanceLog":
         """Build and check a log; raises InputError with these faults and those already in `faults`, all at once."""
         log = cls(
-            _frame(requests, REQUESTS),
+            _frame(requests, REQUESTS, faults),
             (steps or Steps()).frame(),
-            _frame(curves, CURVES),
-            _frame(means, MEANS),
+            _frame(curves, CURVES, faults),
+            _frame(means, MEANS, faults),
             tree,
             tuple(sorted(set(flags) | ({"tree"} if tree else set()))),
             tuple(dict.fromkeys(notes)),
@@ -109,17 +111,21 @@ class AcceptanceLog:
         return log
 
     def with_tree(self, tree: Sequence[int]) -> "AcceptanceLog":
-        """The same log, its drafts trees of `tree` nodes per depth; raises InputError where they cannot be."""
+        """The same log, its drafts trees of `tree` nodes per depth; raises InputError where they cannot be.
+
+        One node at every depth is a chain.
+        """
         if not tree or any(isinstance(nodes, bool) or nodes < 1 for nodes in tree):
             raise InputError(f"tree is {list(tree)}; give the nodes at depth 1, 2, ..., each at least 1")
         if self.steps.is_empty():
             raise InputError("a tree was given, but the source has no steps: only step logs can be of a known tree")
-        deepest = int(self.steps["accepted"].max())  # type: ignore[arg-type]
+        deepest = max(self.steps.select("accepted", "drafted").fill_null(0).max().row(0))
         if deepest > len(tree):
-            raise InputError(f"a tree {len(tree)} deep was given, but a step accepted {deepest} drafts")
+            raise InputError(f"a tree {len(tree)} deep was given, but a step drafted or accepted {deepest}")
         steps = self.steps.with_columns(pl.col("drafted").fill_null(len(tree)))
-        flags = {*self.flags, "tree"} - {"shape-unknown"}
-        return replace(self, steps=steps, tree=tuple(tree), flags=tuple(sorted(flags)))
+        chain = set(tree) == {1}
+        flags = {*self.flags} - {"shape-unknown", "tree"} | (set() if chain else {"tree"})
+        return replace(self, steps=steps, tree=None if chain else tuple(tree), flags=tuple(sorted(flags)))
 
 
 def survival_rows(counts: Sequence[int], steps: int, **known: Any) -> list[dict[str, Any]]:
@@ -130,8 +136,14 @@ def survival_rows(counts: Sequence[int], steps: int, **known: Any) -> list[dict[
     ]
 
 
-def _frame(rows: Iterable[Row], schema: Schema) -> pl.DataFrame:
-    held = list(rows)
+def _frame(rows: Iterable[Row], schema: Schema, faults: Faults) -> pl.DataFrame:
+    held = []
+    for row in rows:
+        out = [name for name, value in row.items() if isinstance(value, int) and abs(value) >= MOST]
+        if out:
+            faults.add("counts beyond any that can be", f"{row.get('group', '')} {out[0]}: {row[out[0]]}")
+        else:
+            held.append(row)
     return pl.DataFrame({name: [row.get(name) for row in held] for name in schema}, schema=schema)
 
 

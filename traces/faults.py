@@ -22,4 +22,4 @@ class Faults:
         """Raise InputError, one line that names every kind, where there are any."""
         if self._found:
             said = "; ".join(f"{count} {kind} (first: {first})" for kind, (count, first) in self._found.items())
-            raise InputError(f"{self.source}: {said}".replace("\n", " "))
+            raise InputError(" ".join(f"{self.source}: {said}".splitlines()))

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from montecarlo.errors import InputError
+from traces.acceptance_log import MOST
 from traces.faults import Faults
-
-MOST = 2**53  # a count above it is none
 
 
 @dataclass(frozen=True)

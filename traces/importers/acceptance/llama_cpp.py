@@ -75,10 +75,10 @@ def _requests(file: File, requests: list[Any], curves: list[Any], means: list[An
             means.append({**known, "accepted": accepted, "drafted": drafted})
             continue
         rates, mean = _rates(found[5]), float(found[4])
-        if mean <= 1:
-            faults.add("lines whose mean is not above 1 though drafts were accepted", f"{file.path.name} line {line}")
+        steps = round(accepted / (mean - 1)) if mean > 1 else 0
+        if not steps:
+            faults.add("lines whose mean does not fit their accepted drafts", f"{file.path.name} line {line}: {mean:g}")
             continue
-        steps = round(accepted / (mean - 1))
         counts = [round(rate * steps) for rate in rates]
         if abs(sum(rates) - (mean - 1)) > 0.006 + 0.0006 * len(rates):
             faults.add(

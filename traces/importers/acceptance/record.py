@@ -65,7 +65,7 @@ def check(record: Record, faults: Faults) -> None:
     if deep is not None:
         agree("lists of drafts that are not as long as the verify steps", len(deep), record.steps)
         agree("lists of drafts that do not sum to the total", sum(deep), record.drafted)
-        agree("lists of drafts and of accepted drafts of different length", len(deep), len(listed or deep))
+        agree("lists of drafts that are not as long as those of accepted drafts", len(deep), len(listed or ()))
     if record.drafted is not None and record.accepted is not None and record.accepted > record.drafted:
         faults.add("requests that accepted more than was drafted", f"{record.place}: {record.accepted}")
 
@@ -99,8 +99,10 @@ def log(records: Sequence[Record], faults: Faults, *, flags: Sequence[str], note
         known["request"] = request
         varying += varies(record)
         if record.step_accepted is not None:
-            fixed = None if varies(record) else record.draft_length
-            steps.turn(request, 0, record.step_accepted, record.step_drafted or fixed)
+            deep: Sequence[int] | int | None = None if varies(record) else record.draft_length
+            if record.step_drafted is not None and len(record.step_drafted) == len(record.step_accepted):
+                deep = record.step_drafted
+            steps.turn(request, 0, record.step_accepted, deep)
         elif record.histogram is not None and any(record.histogram):
             depths = len(record.histogram) - 1 if record.draft_length is None else record.draft_length
             at_least = list(accumulate(reversed(record.histogram)))[::-1][1:]

@@ -1,7 +1,7 @@
 """Spec-Bench answer files (evaluation/eval.py), one JSON line per question; EAGLE's, Medusa's, Hydra's runs in it.
 
     question_id, category, model_id, choices: [{index, turns, decoding_steps, new_tokens, wall_time, accept_lengths}]
-    decoding_steps, new_tokens   per turn
+    decoding_steps, new_tokens   per turn (Medusa's runs: idxs, the index of each turn's last step, one less)
     accept_lengths               tokens per verify step, the BONUS COUNTED, all turns one after another
 
 The last step of a turn may be cut. Files whose texts were stripped have the fields of a choice at the top. The file
@@ -91,6 +91,9 @@ def _turns(choice: dict[str, Any], place: str, faults: Faults) -> list[list[int]
     """accept_lengths cut into turns; nothing where they cannot be."""
     lengths = counts(choice, "accept_lengths", place, faults)
     by_turn = counts(choice, "decoding_steps", place, faults)
+    last = counts(choice, "idxs", place, faults)
+    if by_turn is None and last is not None:
+        by_turn = [index + 1 for index in last]
     tokens = counts(choice, "new_tokens", place, faults)
     if lengths is None or by_turn is None:
         faults.add("entries without accept_lengths and decoding_steps", place)

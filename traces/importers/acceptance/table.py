@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from montecarlo.errors import InputError
-from traces.acceptance_log import AcceptanceLog, Steps
+from traces.acceptance_log import MOST, AcceptanceLog, Steps
 from traces.faults import Faults
 from traces.importers.acceptance.files import File, named
 
@@ -106,7 +106,7 @@ def _number(row: Row, name: str, place: str, faults: Faults) -> float | None:
 
 def _count(row: Row, name: str, place: str, faults: Faults) -> int | None:
     value = _number(row, name, place, faults)
-    if value is None or (value >= 0 and value.is_integer()):
+    if value is None or (0 <= value < MOST and value.is_integer()):
         return None if value is None else int(value)
     faults.add("fields that are no whole numbers of at least 0", f"{place}, {name}: {row[name]!r}")
     return None

@@ -35,6 +35,7 @@ def read(files: Sequence[File]) -> AcceptanceLog:
     for file in files:
         totals, ratios, lengths = [0, 0, 0], set(), set()
         iterations = repeated = 0
+        chain = False
         for place, row in values(file, faults):
             stats = row.get("specDecodingStats") if isinstance(row, dict) else None
             if not isinstance(stats, dict) or not stats.get("numDraftTokens"):
@@ -50,11 +51,14 @@ def read(files: Sequence[File]) -> AcceptanceLog:
             requests, drafted, accepted = found
             ratios.add((accepted / requests, 0 < accepted < drafted))
             lengths.add(drafted / requests)
+            chain |= accepted == drafted
         length = int(max(lengths)) if len(lengths) == 1 and max(lengths).is_integer() else None
         if length is None and lengths:
             flags.add("varying-length")
         if iterations >= CONSTANT_ITERATIONS and len(ratios) == 1 and next(iter(ratios))[1]:
             flags.add("suspected-synthetic")
+        if iterations and not chain:
+            flags.add("shape-unknown")  # no iteration accepted every draft: they may be nodes of trees
         if iterations:
             requests, drafted, accepted = totals
             known = {"group": file.group, "draft_length": length, "tokens_per_step": 1 + accepted / requests}
