@@ -21,7 +21,7 @@ from traces.importers import acceptance
 
 def broken(**rows: Any) -> str:
     with pytest.raises(InputError) as caught:
-        AcceptanceLog.of(Faults("source"), **rows)
+        AcceptanceLog.of("source", Faults(), **rows)
     assert str(caught.value).startswith("source: ")
     return str(caught.value)
 
@@ -36,7 +36,7 @@ def mean(tokens: float, **known: Any) -> list[dict[str, Any]]:
 
 
 def test_frames_have_the_columns_and_types_of_a_trace_on_disk() -> None:
-    log = AcceptanceLog.of(Faults("source"), curves=curve(0.5, 0.25), means=mean(1.75, draft_length=2))
+    log = AcceptanceLog.of("source", Faults(), curves=curve(0.5, 0.25), means=mean(1.75, draft_length=2))
     named = ((log.requests, schema.REQUESTS), (log.steps, schema.STEPS), (log.curves, schema.CURVES))
     for frame, columns in (*named, (log.means, schema.MEANS)):
         assert dict(frame.schema) == dict(pl.Schema(columns))
@@ -79,7 +79,7 @@ def test_hazards_read_as_survival_miss_the_tokens_per_step() -> None:
 
 
 def test_sums_are_compared_only_where_every_depth_is_known() -> None:
-    log = AcceptanceLog.of(Faults("s"), curves=curve(0.8, 0.5, draft_length=9), means=mean(3.0, draft_length=9))
+    log = AcceptanceLog.of("s", Faults(), curves=curve(0.8, 0.5, draft_length=9), means=mean(3.0, draft_length=9))
     assert log.means.height == 1
 
 
@@ -90,7 +90,7 @@ def test_several_curves_of_one_file_do_not_touch_each_other() -> None:
         *curve(0.95, category="qa"),
         *curve(0.9, group="h"),
     ]
-    assert AcceptanceLog.of(Faults("s"), curves=rows).curves.height == 6
+    assert AcceptanceLog.of("s", Faults(), curves=rows).curves.height == 6
 
 
 def test_steps_beyond_what_was_drafted_are_counted_and_placed() -> None:
@@ -114,7 +114,7 @@ def test_a_turn_without_steps_leaves_no_row() -> None:
 
 
 def test_a_tree_needs_steps() -> None:
-    log = AcceptanceLog.of(Faults("s"), curves=curve(0.5))
+    log = AcceptanceLog.of("s", Faults(), curves=curve(0.5))
     with pytest.raises(InputError, match="no steps"):
         log.with_tree((4, 2))
 
@@ -126,7 +126,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {  # each format, as the tests of engines 
     "sglang-requests": (json.dumps(engines.sglang([1, 2, 3], "a")),),
     "sglang-log": (engines.START.format(topk=1) + engines.DECODE.format(running=8, tokens=2.5),),
     "llama-cpp": (engines.LLAMA.format(task=7, accepted=167, drafted=259, mean=2.92, rates="0.805, 0.632, 0.483"),),
-    "tensorrt-llm": (json.dumps(engines.iteration(4, 12, 7)),),
+    "tensorrt-llm-iterations": (json.dumps(engines.iteration(4, 12, 7)),),
     "spec-bench": (json.dumps(benchmarks.answer([[2, 1]], 1)),),
     "eagle": (json.dumps({"question_id": 1, "choices": [{"idxs": [3], "new_tokens": [9]}]}),),
     "dflash": (json.dumps({"per_sample": [{"acceptance_lengths": [2, 1]}]}),),

@@ -79,6 +79,7 @@ class AcceptanceLog:
     @classmethod
     def of(
         cls,
+        source: str,
         faults: Faults,
         *,
         requests: Iterable[Row] = (),
@@ -89,7 +90,7 @@ class AcceptanceLog:
         flags: Iterable[str] = (),
         notes: Iterable[str] = (),
     ) -> "AcceptanceLog":
-        """Build and check a log; raises InputError with these faults and those already in `faults`, all at once."""
+        """Build and check a log of `source`; raises InputError with its faults and those in `faults`, all at once."""
         log = cls(
             _frame(requests, REQUESTS, faults),
             (steps or Steps()).frame(),
@@ -105,9 +106,9 @@ class AcceptanceLog:
         _check_curves(log.curves, faults)
         _check_means(log.means, faults)
         _check_sums(log, faults)
-        faults.refuse()
+        faults.refuse(source)
         if log.steps.is_empty() and log.curves.is_empty() and log.means.is_empty():
-            raise InputError(f"{faults.source}: no verify step in it; was speculative decoding on?")
+            raise InputError(f"{source}: no verify step in it; was speculative decoding on?")
         return log
 
     def with_tree(self, tree: Sequence[int]) -> "AcceptanceLog":

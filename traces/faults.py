@@ -1,25 +1,31 @@
-"""All faults of a source at once: each kind with its count and its first place."""
+"""The faults of a source, gathered while it is read and said all at once."""
 
 from montecarlo.errors import InputError
 
 
 class Faults:
-    """The faults found so far in `source`, by kind."""
+    """Faults by kind: how many there are, and where the first is."""
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(self) -> None:
         self._found: dict[str, tuple[int, str]] = {}
-
-    def add(self, kind: str, first: str, count: int = 1) -> None:
-        """`count` more faults of this kind (a plural: "steps that ..."); `first` says where, and what is there."""
-        before, where = self._found.get(kind, (0, first))
-        self._found[kind] = (before + count, where)
+        self._said: list[str] = []
 
     def __bool__(self) -> bool:
-        return bool(self._found)
+        return bool(self._found or self._said)
 
-    def refuse(self) -> None:
-        """Raise InputError, one line that names every kind, where there are any."""
-        if self._found:
-            said = "; ".join(f"{count} {kind} (first: {first})" for kind, (count, first) in self._found.items())
-            raise InputError(" ".join(f"{self.source}: {said}".splitlines()))
+    def say(self, sentence: str) -> None:
+        """Note a fault of the whole, which has no count and no place."""
+        if sentence not in self._said:
+            self._said.append(sentence)
+
+    def add(self, what: str, first: str = "", count: int = 1) -> None:
+        """Note `count` faults of a kind, the first of them at `first`."""
+        if count:
+            before, place = self._found.get(what, (0, first))
+            self._found[what] = (before + count, place)
+
+    def refuse(self, who: str) -> None:
+        """Raise InputError with every kind, its count and first place in one line, if there is any."""
+        if self:
+            found = [f"{n:,} {what}{f' (first: {first})' if first else ''}" for what, (n, first) in self._found.items()]
+            raise InputError(f"{who}: {'; '.join(self._said + found)}")

@@ -38,7 +38,7 @@ READERS: dict[str, ModuleType] = {
     "sglang-requests": sglang_requests,
     "sglang-log": sglang_log,
     "llama-cpp": llama_cpp,
-    "tensorrt-llm": tensorrt_llm,
+    "tensorrt-llm-iterations": tensorrt_llm,
     "spec-bench": spec_bench,
     "eagle": eagle,
     "dflash": dflash,

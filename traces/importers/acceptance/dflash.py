@@ -20,7 +20,7 @@ def detects(path: Path, head: str) -> bool:
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """Every verify step, by sample."""
-    faults = Faults(named(files))
+    faults = Faults()
     requests: list[dict[str, Any]] = []
     steps = Steps()
     notes = ["The last step of every sample may have been cut at the end of its text."]
@@ -52,4 +52,4 @@ def read(files: Sequence[File]) -> AcceptanceLog:
                         faults.add(kind, f"{place} position {position}: {rate}, not {own:.3f}")
                 if drafted is None:
                     notes.append(f"{file.path.name} does not say the block size: how far was drafted is not known.")
-    return AcceptanceLog.of(faults, requests=requests, steps=steps, notes=notes)
+    return AcceptanceLog.of(named(files), faults, requests=requests, steps=steps, notes=notes)

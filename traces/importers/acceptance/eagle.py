@@ -26,7 +26,7 @@ def detects(path: Path, head: str) -> bool:
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """Survival by question where alpha was counted, else tokens per step by question."""
-    faults = Faults(named(files))
+    faults = Faults()
     requests: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     means: list[dict[str, Any]] = []
@@ -48,7 +48,9 @@ def read(files: Sequence[File]) -> AcceptanceLog:
         notes.append("alpha is of the last turn of every question; survival is alpha over the steps of that turn.")
     if means:
         notes.append("Tokens per step are means by question; their last steps may reach beyond the end of the text.")
-    return AcceptanceLog.of(faults, requests=requests, curves=curves, means=means, flags=flags, notes=notes)
+    return AcceptanceLog.of(
+        named(files), faults, requests=requests, curves=curves, means=means, flags=flags, notes=notes
+    )
 
 
 def _survival(choice: dict[str, Any], place: str, faults: Faults, **known: Any) -> list[dict[str, Any]]:

@@ -133,9 +133,9 @@ def counts(held: dict[str, Any], key: str, place: str, faults: Faults) -> list[i
 
 
 def text(held: dict[str, Any], *keys: str) -> str | None:
-    """The first of `keys` that holds a name (a string or a number), as text."""
+    """The first of `keys` that holds a name (a string or a number), as printable text of one line."""
     for key in keys:
         value = held.get(key)
         if isinstance(value, str | int) and not isinstance(value, bool):
-            return str(value)
+            return "".join(letter if letter.isprintable() else " " for letter in str(value))
     return None

@@ -34,7 +34,7 @@ def detects(path: Path, head: str) -> bool:
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """Tokens per step of every model, mode and draft length."""
-    faults = Faults(named(files))
+    faults = Faults()
     means: list[dict[str, Any]] = []
     notes = []
     for file in files:
@@ -50,7 +50,7 @@ def read(files: Sequence[File]) -> AcceptanceLog:
             notes.append(
                 f"{file.path.name}: {len(falls)} values fall with the draft length, as noise does (first: {first})."
             )
-    return AcceptanceLog.of(faults, means=means, notes=notes)
+    return AcceptanceLog.of(named(files), faults, means=means, notes=notes)
 
 
 def _rows(file: File, faults: Faults) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def detects(path: Path, head: str) -> bool:
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """Requests where the source has them, else the drafters' totals."""
-    faults = Faults(named(files))
+    faults = Faults()
     requests: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     means: list[dict[str, Any]] = []
@@ -54,7 +54,9 @@ def read(files: Sequence[File]) -> AcceptanceLog:
         notes.append("Verify steps of a request are recovered from its rounded mean.")
     if any(row.get("steps") is None for row in means):
         notes.append("Some requests give accepted and drafted tokens only, not how many verify steps they took.")
-    return AcceptanceLog.of(faults, requests=requests, curves=curves, means=means, flags=flags, notes=notes)
+    return AcceptanceLog.of(
+        named(files), faults, requests=requests, curves=curves, means=means, flags=flags, notes=notes
+    )
 
 
 def _rates(printed: str) -> list[float]:

@@ -77,7 +77,9 @@ def varies(record: Record) -> bool:
     return record.drafted != (record.steps or 0) * record.draft_length
 
 
-def log(records: Sequence[Record], faults: Faults, *, flags: Sequence[str], notes: Sequence[str]) -> AcceptanceLog:
+def log(
+    source: str, records: Sequence[Record], faults: Faults, *, flags: Sequence[str], notes: Sequence[str]
+) -> AcceptanceLog:
     """The log of these records; raises InputError with all their faults."""
     requests: list[dict[str, Any]] = []
     steps, curves, means = Steps(), [], []
@@ -121,5 +123,5 @@ def log(records: Sequence[Record], faults: Faults, *, flags: Sequence[str], note
         said.append(f"In {varying} requests draft lengths vary and are not recorded by step.")
     flagged = [*flags, *(["varying-length"] if varying else [])]
     return AcceptanceLog.of(
-        faults, requests=requests, steps=steps, curves=curves, means=means, flags=flagged, notes=said
+        source, faults, requests=requests, steps=steps, curves=curves, means=means, flags=flagged, notes=said
     )

@@ -29,7 +29,7 @@ def detects(path: Path, head: str) -> bool:
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """Steps of detailed records, survival of the others, by request."""
-    faults = Faults(named(files))
+    faults = Faults()
     records = []
     without = 0
     for file in files:
@@ -42,7 +42,7 @@ def read(files: Sequence[File]) -> AcceptanceLog:
     notes = ["The last step of every request may have been cut at the end of its text."]
     if without:
         notes.append(f"{without} responses without a record (n > 1, or nothing drafted) were left out.")
-    return record.log(records, faults, flags=(), notes=notes)
+    return record.log(named(files), records, faults, flags=(), notes=notes)
 
 
 def _part_of_a_stream(response: dict[str, Any]) -> bool:

@@ -24,7 +24,7 @@ def detects(path: Path, head: str) -> bool:
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """One mean per file: of its decode lines, each weighted by the requests that were running."""
-    faults = Faults(named(files))
+    faults = Faults()
     flags, notes, means = {"approximate"}, [], []
     for file in files:
         lines = [(int(requests), float(tokens)) for requests, tokens in LINE.findall(file.text)]
@@ -39,7 +39,7 @@ def read(files: Sequence[File]) -> AcceptanceLog:
         tokens = sum(requests * tokens for requests, tokens in lines) / running
         means.append({"group": file.group, "draft_length": length, "tokens_per_step": tokens})
         notes.append(f"{file.path.name}: mean of {len(lines)} decode lines, each weighted by its running requests.")
-    return AcceptanceLog.of(faults, means=means, flags=flags, notes=notes)
+    return AcceptanceLog.of(named(files), faults, means=means, flags=flags, notes=notes)
 
 
 def _draft_length(log: str) -> tuple[int | None, set[str]]:

@@ -37,7 +37,7 @@ def detects(path: Path, head: str) -> bool:
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """Survival by request; steps where the detailed statistics are there."""
-    faults = Faults(named(files))
+    faults = Faults()
     flags, notes = set(), ["The last step of a request is in its histogram, cut or not."]
     records = []
     without = 0
@@ -56,7 +56,7 @@ def read(files: Sequence[File]) -> AcceptanceLog:
     if not any(map(_chain, records)):
         flags.add("shape-unknown")
         notes.append("No step accepted all its drafts: they may be the nodes of a tree (topk above 1), not a chain.")
-    return record.log(records, faults, flags=sorted(flags), notes=notes)
+    return record.log(named(files), records, faults, flags=sorted(flags), notes=notes)
 
 
 def _chain(made: record.Record) -> bool:

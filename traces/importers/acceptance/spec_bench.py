@@ -59,7 +59,7 @@ def answers(file: File, faults: Faults) -> list[tuple[str, dict[str, Any], dict[
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """Every verify step, by question and turn."""
-    faults = Faults(named(files))
+    faults = Faults()
     requests: list[dict[str, Any]] = []
     steps = Steps()
     models: set[str] = set()
@@ -78,7 +78,9 @@ def read(files: Sequence[File]) -> AcceptanceLog:
     notes = ["The last step of every turn may have been cut at the end of its text."]
     if len(models) > 1:
         faults.add("model ids beyond the first; import one model at a time", sorted(models)[1], len(models) - 1)
-    log = AcceptanceLog.of(faults, requests=requests, steps=steps, flags=flags | {"shape-unknown"}, notes=notes)
+    log = AcceptanceLog.of(
+        named(files), faults, requests=requests, steps=steps, flags=flags | {"shape-unknown"}, notes=notes
+    )
     if not trees:
         return log
     tree = trees.pop()

@@ -14,7 +14,7 @@ from typing import Any
 
 from traces.acceptance_log import AcceptanceLog, survival_rows
 from traces.faults import Faults
-from traces.importers.acceptance.files import File, counts, holding, named, number, values
+from traces.importers.acceptance.files import File, counts, holding, named, number, text, values
 
 HISTOGRAM = "Acceptance_Length_Histogram"
 
@@ -26,7 +26,7 @@ def detects(path: Path, head: str) -> bool:
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """Survival from the histogram; means by category."""
-    faults = Faults(named(files))
+    faults = Faults()
     curves: list[dict[str, Any]] = []
     means: list[dict[str, Any]] = []
     notes = ["The draft length is not recorded: depths end at the deepest that was accepted."]
@@ -42,13 +42,14 @@ def read(files: Sequence[File]) -> AcceptanceLog:
                 at_least = list(accumulate(reversed(emitted[1:])))[::-1]
                 _check(held, at_least, place, faults)
                 curves += survival_rows(at_least[1:], at_least[0], group=file.group)
-                categories = held.get("Category_AL") or {}
-                for category in categories:
-                    tokens = number(categories, category, place, faults)
-                    means.append({"group": file.group, "category": str(category), "tokens_per_step": tokens})
+                categories = held["Category_AL"] if isinstance(held.get("Category_AL"), dict) else {}
+                for category, mean in categories.items():
+                    known = {"group": file.group, "category": text({"name": category}, "name")}
+                    tokens = number({"Category_AL": mean}, "Category_AL", place, faults)
+                    means.append({**known, "tokens_per_step": tokens})
     if means:
         notes.append("Means by category weight every turn alike, however many steps it took.")
-    return AcceptanceLog.of(faults, curves=curves, means=means, notes=notes)
+    return AcceptanceLog.of(named(files), faults, curves=curves, means=means, notes=notes)
 
 
 def _check(held: dict[str, Any], at_least: list[int], place: str, faults: Faults) -> None:

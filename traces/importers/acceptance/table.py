@@ -46,7 +46,7 @@ def detects(path: Path, head: str) -> bool:
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """Steps, curves or means, whichever layout a file has."""
-    faults = Faults(named(files))
+    faults = Faults()
     requests: list[dict[str, Any]] = []
     held: Held = {"curves": [], "means": []}
     steps = Steps()
@@ -72,7 +72,7 @@ def read(files: Sequence[File]) -> AcceptanceLog:
     if steps.columns["drafted"] and None in steps.columns["drafted"]:
         notes.append("Some steps do not say how far was drafted.")
     return AcceptanceLog.of(
-        faults, requests=requests, steps=steps, notes=notes, curves=held["curves"], means=held["means"]
+        named(files), faults, requests=requests, steps=steps, notes=notes, curves=held["curves"], means=held["means"]
     )
 
 

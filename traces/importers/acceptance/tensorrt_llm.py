@@ -30,7 +30,7 @@ def detects(path: Path, head: str) -> bool:
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """Totals by file: how the accepted drafts of an iteration spread over its requests is not recorded."""
-    faults = Faults(named(files))
+    faults = Faults()
     means, flags, notes = [], set(), []
     for file in files:
         totals, ratios, lengths = [0, 0, 0], set(), set()
@@ -65,7 +65,7 @@ def read(files: Sequence[File]) -> AcceptanceLog:
             means.append({**known, "steps": requests, "drafted": drafted, "accepted": accepted})
         if repeated:
             notes.append(f"{file.path.name}: {repeated} rows of other attention ranks repeat rank 0 and were left out.")
-    return AcceptanceLog.of(faults, means=means, flags=flags, notes=notes)
+    return AcceptanceLog.of(named(files), faults, means=means, flags=flags, notes=notes)
 
 
 def _iteration(stats: dict[str, Any], place: str, faults: Faults) -> tuple[int, int, int] | None:

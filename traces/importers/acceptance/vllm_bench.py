@@ -25,7 +25,7 @@ def detects(path: Path, head: str) -> bool:
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """Survival over a benchmark's run, with the counts it was a share of."""
-    faults = Faults(named(files))
+    faults = Faults()
     curves: list[dict[str, Any]] = []
     means: list[dict[str, Any]] = []
     flags: set[str] = set()
@@ -37,7 +37,7 @@ def read(files: Sequence[File]) -> AcceptanceLog:
         if not runs:
             faults.add("files without spec_decode_num_drafts (vLLM wrote no counts)", str(file.path))
     notes = ["A benchmark of random tokens distorts acceptance; the file does not name its data set."]
-    return AcceptanceLog.of(faults, curves=curves, means=means, flags=flags, notes=notes)
+    return AcceptanceLog.of(named(files), faults, curves=curves, means=means, flags=flags, notes=notes)
 
 
 def _run(run: dict[str, Any], group: str, place: str, curves: list[Any], means: list[Any], faults: Faults) -> set[str]:

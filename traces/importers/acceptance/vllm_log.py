@@ -29,7 +29,7 @@ def detects(path: Path, head: str) -> bool:
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """Survival over all lines of a file with as many positions; means of older lines."""
-    faults = Faults(named(files))
+    faults = Faults()
     curves, means, flags, notes = [], [], {"approximate"}, []
     for file in files:
         pooled: dict[int, list[list[int]]] = defaultdict(list)  # by draft length: steps, then those at each depth
@@ -65,7 +65,7 @@ def read(files: Sequence[File]) -> AcceptanceLog:
         if old[0]:
             means.append({"group": file.group, "accepted": old[1], "drafted": old[2]})
             notes.append(f"{file.path.name}: {old[0]} lines of an older vLLM, without steps: an acceptance rate only.")
-    return AcceptanceLog.of(faults, curves=curves, means=means, flags=flags, notes=notes)
+    return AcceptanceLog.of(named(files), faults, curves=curves, means=means, flags=flags, notes=notes)
 
 
 def _steps(accepted: int, drafted: int, length: int, mean: float) -> tuple[int, bool]:

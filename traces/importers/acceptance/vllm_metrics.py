@@ -35,7 +35,7 @@ def detects(path: Path, head: str) -> bool:
 
 def read(files: Sequence[File]) -> AcceptanceLog:
     """Survival by model between two scrapes."""
-    faults = Faults(named(files))
+    faults = Faults()
     scrapes = [_series(file, faults) for file in files]
     for file, scrape in zip(files, scrapes, strict=True):
         if not scrape and any(gauge in file.text for gauge in GAUGES):
@@ -50,8 +50,8 @@ def read(files: Sequence[File]) -> AcceptanceLog:
         )
     before, after = scrapes
     difference = _difference(before, after, faults)
-    faults.refuse()
-    return _log(difference, files[1].group, faults)
+    faults.refuse(named(files))
+    return _log(difference, files, faults)
 
 
 def _series(file: File, faults: Faults) -> Series:
@@ -95,7 +95,7 @@ def _difference(before: Series, after: Series, faults: Faults) -> Series:
     return difference
 
 
-def _log(difference: Series, stem: str, faults: Faults) -> AcceptanceLog:
+def _log(difference: Series, files: Sequence[File], faults: Faults) -> AcceptanceLog:
     totals: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     depths: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     engines = set()
@@ -126,6 +126,6 @@ def _log(difference: Series, stem: str, faults: Faults) -> AcceptanceLog:
             )
         if drafted != steps * length:
             flags.add("varying-length")
-        curves += survival_rows(counts, steps, group=model or stem, draft_length=length)
+        curves += survival_rows(counts, steps, group=model or files[1].group, draft_length=length)
     notes = [f"Summed over {len(engines)} engines."] if len(engines) > 1 else []
-    return AcceptanceLog.of(faults, curves=curves, flags=flags, notes=notes)
+    return AcceptanceLog.of(named(files), faults, curves=curves, flags=flags, notes=notes)
