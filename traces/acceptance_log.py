@@ -65,7 +65,7 @@ class AcceptanceLog:
     """Frames in the columns of traces/schema.py, any of them empty.
 
     tree: nodes per depth where drafts were trees of one shape; None for chains, and where it is not known.
-    flags: names of FLAGS. notes: a sentence each: what was assumed or repaired, with counts.
+    flags: names of FLAGS. notes: a sentence each: what was assumed or repaired, with counts. format: what was read.
     """
 
     requests: pl.DataFrame
@@ -75,6 +75,7 @@ class AcceptanceLog:
     tree: tuple[int, ...] | None
     flags: tuple[str, ...]
     notes: tuple[str, ...]
+    format: str = ""
 
     @classmethod
     def of(

@@ -106,7 +106,7 @@ def log(
                 deep = record.step_drafted
             steps.turn(request, 0, record.step_accepted, deep)
         elif record.histogram is not None and any(record.histogram):
-            depths = len(record.histogram) - 1 if record.draft_length is None else record.draft_length
+            depths = record.draft_length or max(len(record.histogram) - 1, 1)  # where not known, at least one draft
             at_least = list(accumulate(reversed(record.histogram)))[::-1][1:]
             at_least += [0] * (depths - len(at_least))
             curves += survival_rows(at_least[:depths], sum(record.histogram), **known)
