@@ -20,6 +20,7 @@ from traces.schema import CURVES, MEANS, REQUESTS, STEPS, Schema
 Row = Mapping[str, Any]
 
 MOST = 2**53  # no count gets here
+DEEPEST = 1024  # no drafter drafts so far
 
 FLAGS = {
     "lossy": "drafts were accepted by a rule that changes the text (typical or relaxed acceptance)",

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from montecarlo.errors import InputError
-from traces.acceptance_log import AcceptanceLog, survival_rows
+from traces.acceptance_log import DEEPEST, AcceptanceLog, survival_rows
 from traces.faults import Faults
 from traces.importers.acceptance.files import File, named
 
@@ -105,8 +105,8 @@ def _log(difference: Series, files: Sequence[File], faults: Faults) -> Acceptanc
         engines.add((model, known.get("engine")))
         if name == f"{NAME}accepted_tokens_per_pos":
             position = known.get("position", "")
-            if not position.isdecimal():
-                faults.add("series by position without a position", f"{name}{known}")
+            if not position.isdecimal() or int(position) >= DEEPEST:
+                faults.add("series by position without a position that can be", f"{name}{known}")
                 continue
             depths[model][int(position) + 1] += round(value)
         else:
