@@ -70,7 +70,7 @@ def test_vllm_summaries_are_survival_by_request_and_say_that_lengths_varied(tmp_
 def test_vllm_streams_and_responses_without_a_record(tmp_path: Path) -> None:
     chunk = "data: " + json.dumps({"id": "a", "object": "chat.completion.chunk", "choices": [{"delta": {}}]}) + "\n\n"
     last = "data: " + json.dumps(vllm([1, 3], [3, 3], "a") | {"choices": []}) + "\n\ndata: [DONE]\n"
-    several = {"id": "b", "choices": [{}, {}], "metrics": {"speculative_decoding": None}}
+    several = {"id": "b", "choices": [{}, {}], "metrics": None}
     log = acceptance.read([saved(tmp_path, "s.txt", chunk, last, several)])
     assert log.steps["accepted"].to_list() == [1, 3]
     assert any(note.startswith("1 responses without a record") for note in log.notes)
@@ -101,8 +101,7 @@ def test_all_faults_of_a_file_come_at_once_with_counts_and_first_places(tmp_path
         vllm([1, 2], [3, 3], "d"),
         vllm([1, 2], [3, 3], "e", num_draft_tokens=-1),
     ]
-    path = saved(tmp_path, "r.jsonl", rows[0], rows[1], "{broken\n", *rows[2:])
-    message = refused(path)
+    message = refused(saved(tmp_path, "r.jsonl", rows[0], rows[1], "{broken\n", *rows[2:]))
     for said in (
         "1 lines that are not JSON (first: r.jsonl line 3",
         "2 histograms that do not sum to the verify steps (first: r.jsonl line 1: 3, not 2)",
@@ -156,9 +155,10 @@ def test_two_scrapes_of_vllm_are_differenced_and_summed_over_engines(tmp_path: P
 
 
 def test_shorter_drafts_show_in_the_counters_and_are_flagged(tmp_path: Path) -> None:
-    after = {"0": (300, 800, [240, 130, 60])}
+    after = BEFORE | {"0": (300, 800, [240, 130, 60])}
     log = acceptance.read([scrape(tmp_path, "a.txt", {"0": BEFORE["0"]}), scrape(tmp_path, "b.txt", after)])
-    assert log.flags == ("varying-length",)
+    assert (log.flags, log.curves["steps"][0]) == (("varying-length",), 210)
+    assert "6 counters were not there yet in the first scrape and begin at 0." in log.notes
 
 
 def test_scrapes_that_cannot_be_differenced_are_refused(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_scrapes_that_cannot_be_differenced_are_refused(tmp_path: Path) -> None:
     assert "12 counters created anew between the scrapes: the server restarted" in refused([first, anew])
     assert "series missing in the second scrape" in refused([first, scrape(tmp_path, "d.txt", {"0": AFTER["0"]})])
     assert "drafted nothing between the scrapes" in refused([first, scrape(tmp_path, "e.txt", BEFORE)])
-    broken = saved(tmp_path, "f.txt", second.read_text("utf-8").replace(" 240.0", " NaN"))
+    broken = saved(tmp_path, "f.txt", second.read_text().replace(" 240.0", " NaN"))
     assert "1 lines that are no samples of a counter (first: f.txt line 9" in refused([first, broken])
 
 

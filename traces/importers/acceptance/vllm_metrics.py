@@ -51,7 +51,9 @@ def read(files: Sequence[File]) -> AcceptanceLog:
     before, after = scrapes
     difference = _difference(before, after, faults)
     faults.refuse(named(files))
-    return _log(difference, files, faults)
+    absent = len(difference.keys() - before.keys())
+    notes = [f"{absent} counters were not there yet in the first scrape and begin at 0."] if absent else []
+    return _log(difference, files, notes, faults)
 
 
 def _series(file: File, faults: Faults) -> Series:
@@ -95,7 +97,7 @@ def _difference(before: Series, after: Series, faults: Faults) -> Series:
     return difference
 
 
-def _log(difference: Series, files: Sequence[File], faults: Faults) -> AcceptanceLog:
+def _log(difference: Series, files: Sequence[File], notes: list[str], faults: Faults) -> AcceptanceLog:
     totals: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     depths: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     engines = set()
@@ -127,5 +129,6 @@ def _log(difference: Series, files: Sequence[File], faults: Faults) -> Acceptanc
         if drafted != steps * length:
             flags.add("varying-length")
         curves += survival_rows(counts, steps, group=model or files[1].group, draft_length=length)
-    notes = [f"Summed over {len(engines)} engines."] if len(engines) > 1 else []
+    if len(engines) > 1:
+        notes.append(f"Summed over {len(engines)} engines.")
     return AcceptanceLog.of(named(files), faults, curves=curves, flags=flags, notes=notes)
