@@ -50,6 +50,7 @@ STEPS: Schema = {
 
 CURVES: Schema = {
     "group": pl.String,  # file, category, mode: whatever the source tells apart
+    "request": pl.Int64,  # where the counts are of one request; null where they pool several, as in MEANS
     "category": pl.String,
     "temperature": pl.Float64,
     "draft_length": pl.Int64,
@@ -61,6 +62,7 @@ CURVES: Schema = {
 
 MEANS: Schema = {
     "group": pl.String,
+    "request": pl.Int64,
     "category": pl.String,
     "temperature": pl.Float64,
     "draft_length": pl.Int64,
