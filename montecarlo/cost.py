@@ -16,7 +16,7 @@ from montecarlo.drafter import Eagle3, Flat
 from montecarlo.ffn import Dense
 from montecarlo.hardware import BYTES, Hardware
 from montecarlo.memory import fits
-from montecarlo.roofline import Floats, Work
+from montecarlo.roofline import Floats, Kernel, Work, seconds
 from montecarlo.target import Target
 
 
@@ -28,35 +28,59 @@ class Ideal:
     hardware: Hardware
     drafter: Eagle3 | Flat
 
-    def other_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> Floats:
-        """Verify seconds of all kernels but the experts [s]; shapes broadcast."""
+    @property
+    def bandwidth(self) -> float:
+        """Memory bandwidth [B/s]."""
+        return self.hardware.bandwidth
+
+    @property
+    def moe_layers(self) -> int:
+        """Number of layers whose experts `experts` prices."""
+        return self.target.moe_layers
+
+    def kernels(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> list[Kernel]:
+        """All kernels of a verify but the experts; shapes broadcast."""
         target, hardware = self.target, self.hardware
         window = np.add(draft_length, 1.0)
         tokens = np.multiply(batch, window)
 
-        def linear(parameters: int) -> Floats:
-            read = parameters * BYTES[target.weight_format]
-            work = Work(tokens * (2.0 * parameters), read)
-            return hardware.seconds(work, target.weight_format, target.activation_format)
+        def linear(term: str, count: int, parameters: int) -> Kernel:
+            work = Work(tokens * (2.0 * parameters), parameters * BYTES[target.weight_format])
+            return Kernel(term, count, work, hardware.peak(target.weight_format, target.activation_format))
 
-        total = linear(target.hidden * target.vocabulary)
+        found = []
         for count, kind in target.attention:
-            kernels = kind.kernels(batch, window, context, BYTES[target.kv_format])
-            core = sum(hardware.seconds(work, arithmetic) for work, arithmetic in kernels)
-            total = total + count * (linear(kind.parameters(target.hidden)) + core)
+            found.append(linear("projections", count, kind.parameters(target.hidden)))
+            core = kind.kernels(batch, window, context, BYTES[target.kv_format])
+            found += [Kernel("attention", count, work, hardware.peak(arithmetic)) for work, arithmetic in core]
         for count, ffn in target.ffn:
-            always = ffn.parameters(target.hidden) if isinstance(ffn, Dense) else ffn.router(target.hidden)
-            total = total + count * linear(always)
-        return np.asarray(total, np.float64)
+            if isinstance(ffn, Dense):
+                found.append(linear("dense", count, ffn.parameters(target.hidden)))
+            else:
+                found.append(linear("router", count, ffn.router(target.hidden)))
+        found.append(linear("lm_head", 1, target.hidden * target.vocabulary))
+        return found
+
+    def experts(self, tokens: ArrayLike, distinct: ArrayLike) -> Kernel | None:
+        """The experts of all MoE layers for `tokens` that touch `distinct` experts in each; None: dense."""
+        target, moe = self.target, self.target.moe
+        if moe is None:
+            return None
+        work = moe.work(target.hidden, tokens, distinct, BYTES[target.expert_format])
+        peak = self.hardware.peak(target.expert_format, target.activation_format)
+        return Kernel("experts", target.moe_layers, work, peak)
+
+    def other_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> Floats:
+        """Verify seconds of all kernels but the experts [s]; shapes broadcast."""
+        kernels = self.kernels(batch, draft_length, context)
+        return np.asarray(sum(kernel.seconds(self.bandwidth) for kernel in kernels), np.float64)
 
     def moe_seconds(self, tokens: ArrayLike, distinct: ArrayLike) -> Floats:
         """Seconds of the experts of one MoE layer [s] for `tokens` that touch `distinct` experts."""
-        moe = self.target.moe
-        if moe is None:
+        kernel = self.experts(tokens, distinct)
+        if kernel is None:
             return np.zeros(np.broadcast_shapes(np.shape(tokens), np.shape(distinct)))
-        stored = self.target.expert_format
-        work = moe.work(self.target.hidden, tokens, distinct, BYTES[stored])
-        return self.hardware.seconds(work, stored, self.target.activation_format)
+        return seconds(kernel.work, kernel.peak, self.bandwidth)
 
     def draft_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
         """Seconds of drafting [s], given the undrafted target `step` [s]."""

@@ -129,3 +129,19 @@ def between_replicates(estimates: Floats, errors: Floats) -> Floats:
     spread = estimates.var(axis=0, ddof=1)
     resolved = spread * np.sqrt(2 / (len(estimates) - 1))
     return np.asarray(np.sqrt(np.maximum(spread - np.mean(errors**2, axis=0), resolved)))
+
+
+def gutters(batches: np.ndarray, lengths: np.ndarray) -> list[tuple[int, int, str]]:
+    """(first batch, last batch, kind) of each run of ascending batches whose best length is 0.
+
+    Kind: `gutter` where drafting pays on both sides, `below` or `above` where it pays on that side only (of the
+    batches given), `everywhere` where it pays at none.
+    """
+    off = np.concatenate([[0], (np.asarray(lengths) == 0).astype(int), [0]])
+    starts, stops = np.flatnonzero(np.diff(off) == 1), np.flatnonzero(np.diff(off) == -1)
+    found = []
+    for start, stop in zip(starts, stops, strict=True):
+        below, above = start > 0, stop < len(batches)
+        kind = "gutter" if below and above else "below" if below else "above" if above else "everywhere"
+        found.append((int(batches[start]), int(batches[stop - 1]), kind))
+    return found

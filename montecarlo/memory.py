@@ -33,6 +33,17 @@ def kv_bytes(target: Target, context: ArrayLike, queries: ArrayLike = 1) -> Floa
     return np.asarray(sum(held), np.float64)
 
 
+def needed_bytes(
+    target: Target, drafter: Eagle3 | Flat, batch: ArrayLike, context: ArrayLike, draft_length: ArrayLike
+) -> Floats:
+    """Bytes a step holds [B]; shapes broadcast. The drafter counts where draft_length > 0."""
+    window = np.add(draft_length, 1)
+    held = np.add(context, window)
+    drafting = np.asarray(draft_length) > 0
+    needed = weight_bytes(target) + np.multiply(batch, kv_bytes(target, held, window))
+    return needed + np.where(drafting, drafter.weight_bytes() + np.multiply(batch, drafter.kv_bytes(held)), 0.0)
+
+
 def fits(
     target: Target,
     drafter: Eagle3 | Flat,
@@ -41,10 +52,5 @@ def fits(
     context: ArrayLike,
     draft_length: ArrayLike,
 ) -> np.ndarray:
-    """Whether the step's state fits in memory; shapes broadcast. The drafter counts where draft_length > 0."""
-    window = np.add(draft_length, 1)
-    held = np.add(context, window)
-    drafting = np.asarray(draft_length) > 0
-    needed = weight_bytes(target) + np.multiply(batch, kv_bytes(target, held, window))
-    needed = needed + np.where(drafting, drafter.weight_bytes() + np.multiply(batch, drafter.kv_bytes(held)), 0.0)
-    return np.asarray(needed <= hardware.memory)
+    """Whether the step's state fits in memory; shapes broadcast."""
+    return np.asarray(needed_bytes(target, drafter, batch, context, draft_length) <= hardware.memory)

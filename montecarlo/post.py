@@ -18,16 +18,29 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from montecarlo.drafter import Flat
-from montecarlo.roofline import Floats
+from montecarlo.roofline import Floats, Kernel, Work, seconds
 
-W_ATTN = 107e6  # fp8 weights per layer [B]
-W_E = 25.2e6  # weights per expert
-EXPERT_BYTES = 0.53  # MXFP4 bytes per weight, as in the charts (the text says 0.5)
-PHI = 69_632  # multiply-adds per pair of query and key: 64 x 1,088
-KAPPA = 576  # KV bytes per token of context, fp8
-RIDGE_BF16, RIDGE_FP8, RIDGE_FP4 = 281, 563, 1125  # FLOP/B of a B200
-EXPERTS, TOP_K, SHARED, LAYERS = 256, 6, 1, 43  # DeepSeek-V4-Flash
-BANDWIDTH = 8e12  # B200 [B/s]
+
+@dataclass(frozen=True)
+class Constants:
+    """What the post's charts are drawn from: DeepSeek-V4-Flash on a B200."""
+
+    attention_weights: float = 107e6  # W_ATTN, fp8 weights per layer [B]
+    expert_weights: float = 25.2e6  # W_E, weights per expert
+    expert_bytes: float = 0.53  # MXFP4 bytes per weight b, as in the charts (the text says 0.5)
+    pairs: float = 69_632  # PHI, multiply-adds per pair of query and key: 64 x 1,088
+    kv_bytes: float = 576  # per token of context, fp8 [B]
+    ridge_bf16: float = 281  # FLOP/B of a B200
+    ridge_fp8: float = 563
+    ridge_fp4: float = 1125
+    bandwidth: float = 8e12  # B200 [B/s]
+    experts: int = 256  # E
+    top_k: int = 6  # k
+    shared: int = 1
+    layers: int = 43
+
+
+POST = Constants()
 
 
 @dataclass(frozen=True)
@@ -35,20 +48,47 @@ class Post:
     """The post's price list, with its drafter of a flat fraction."""
 
     drafter: Flat
+    constants: Constants = POST
+
+    @property
+    def bandwidth(self) -> float:
+        """Memory bandwidth [B/s]."""
+        return self.constants.bandwidth
+
+    @property
+    def moe_layers(self) -> int:
+        """Every layer has experts."""
+        return self.constants.layers
+
+    def kernels(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> list[Kernel]:
+        """Attention projections and attention of all layers; shapes broadcast."""
+        given, window = self.constants, np.add(draft_length, 1.0)
+        keys = np.multiply(batch, np.asarray(context, np.float64))
+        projections = Work(
+            2 * given.attention_weights * np.multiply(batch, window), np.asarray(given.attention_weights, np.float64)
+        )
+        core = Work(2 * given.pairs * keys * window, given.kv_bytes * keys)
+        return [
+            Kernel("projections", given.layers, projections, given.ridge_fp8 * given.bandwidth),
+            Kernel("attention", given.layers, core, given.ridge_bf16 * given.bandwidth),
+        ]
+
+    def experts(self, tokens: ArrayLike, distinct: ArrayLike) -> Kernel:
+        """The experts of all layers for `tokens` that touch `distinct` routed experts in each."""
+        given = self.constants
+        flops = np.multiply(tokens, 2.0 * (given.top_k + given.shared) * given.expert_weights)
+        read = (np.asarray(distinct, np.float64) + given.shared) * (given.expert_weights * given.expert_bytes)
+        return Kernel("experts", given.layers, Work(flops, read), given.ridge_fp4 * given.bandwidth)
 
     def other_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> Floats:
         """Attention projections and attention of all layers [s]; shapes broadcast."""
-        window = np.add(draft_length, 1.0)
-        tokens = np.multiply(batch, window)
-        projections = np.maximum(2 * W_ATTN * tokens / RIDGE_FP8, W_ATTN)
-        per_sequence = np.maximum(np.multiply(2.0 * PHI * window, context) / RIDGE_BF16, np.multiply(KAPPA, context))
-        return np.asarray(LAYERS * (projections + np.multiply(batch, per_sequence)) / BANDWIDTH, np.float64)
+        kernels = self.kernels(batch, draft_length, context)
+        return np.asarray(sum(kernel.seconds(self.bandwidth) for kernel in kernels), np.float64)
 
     def moe_seconds(self, tokens: ArrayLike, distinct: ArrayLike) -> Floats:
         """Experts of one layer [s] for `tokens` that touch `distinct` routed experts."""
-        compute = np.multiply(tokens, 2.0 * (TOP_K + SHARED) * W_E / RIDGE_FP4)
-        memory = (np.asarray(distinct, np.float64) + SHARED) * (W_E * EXPERT_BYTES)
-        return np.asarray(np.maximum(compute, memory) / BANDWIDTH, np.float64)
+        kernel = self.experts(tokens, distinct)
+        return seconds(kernel.work, kernel.peak, self.bandwidth)
 
     def draft_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
         """c g of one undrafted target `step` [s]."""
@@ -57,20 +97,3 @@ class Post:
     def fits(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> np.ndarray | None:
         """None: the post checks no memory."""
         return None
-
-
-def closed_form_speedup(
-    alpha: float, fraction: float, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike
-) -> Floats:
-    """The post's speedup with its A(t) = E (1 - (1 - k/E)^t) and N = (1 - alpha^(g+1)) / (1 - alpha)."""
-    prices = Post(Flat.of(fraction=fraction))
-
-    def step(length: ArrayLike) -> Floats:
-        tokens = np.multiply(batch, np.add(length, 1.0))
-        active = EXPERTS * -np.expm1(tokens * np.log1p(-TOP_K / EXPERTS))
-        return prices.other_seconds(batch, length, context) + LAYERS * prices.moe_seconds(tokens, active)
-
-    undrafted = step(0)
-    emitted = (1 - np.power(alpha, np.add(draft_length, 1.0))) / (1 - alpha)
-    drafting = prices.draft_seconds(batch, draft_length, context, undrafted)
-    return np.asarray(emitted * undrafted / (step(draft_length) + drafting), np.float64)

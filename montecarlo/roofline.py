@@ -31,6 +31,23 @@ class Work:
 # The kernels of a layer: the work of each, and the number format whose arithmetic it runs in.
 Kernels = tuple[tuple[Work, str], ...]
 
+# What the seconds of a step are for, in the order they are added.
+TERMS = ("projections", "attention", "router", "dense", "experts", "lm_head", "drafting")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """`count` kernels alike: the term they belong to, the work of one, the peak it runs at [FLOP/s]."""
+
+    term: str
+    count: int
+    work: Work
+    peak: float
+
+    def seconds(self, bandwidth: float) -> Floats:
+        """Roofline seconds [s] of all of them at `bandwidth` [B/s]."""
+        return self.count * seconds(self.work, self.peak, bandwidth)
+
 
 def seconds(work: Work, peak: ArrayLike, bandwidth: ArrayLike) -> Floats:
     """Roofline seconds [s] of one kernel at `peak` [FLOP/s] and `bandwidth` [B/s]; shapes broadcast."""

@@ -1,4 +1,4 @@
-"""One self-contained page from a results folder: the answer, the figures behind it, and what it rests on."""
+"""One self-contained page from a results folder, and the same answer for the terminal; each study fills in its own."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -9,21 +9,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from reports import findings, style
-from reports.figures.optimal_k import FIGURES
-from reports.scenario import Scenario, split
-from reports.table import Table, table
-from reports.words import CAVEAT, answer, listed, percent, verdict
+from reports import style
+from reports.words import listed, percent
 from studies import results
-from studies.results import write_atomically
+from studies.results import Results, write_atomically
 
-__all__ = ["answer", "render"]
-
-SENTENCES = {
-    "speedup": (findings.speedup_title, findings.speedup_sentence),
-    "best-length": (findings.best_length_title, findings.best_length_sentence),
-    "distinct-experts": (findings.experts_title, findings.experts_sentence),
-}
 PIXELS_PER_INCH = 96
 
 
@@ -44,65 +34,62 @@ class Picture:
         """The drawing itself as an address: nothing to fetch, and its names cannot meet another figure's."""
         return f"data:image/svg+xml;base64,{b64encode(self.svg).decode()}"
 
+    @classmethod
+    def of(cls, name: str, title: str, sentence: str, figure: Figure) -> "Picture":
+        """Draw it; inside `style.applied()`."""
+        width, height = (round(PIXELS_PER_INCH * float(side)) for side in figure.get_size_inches())
+        return cls(name, title, sentence, width, height, style.svg(figure), style.png(figure))
+
 
 @dataclass(frozen=True)
-class Section:
-    """One scenario as the page shows it."""
+class Page:
+    """What a study puts on its page: a template, what it is filled with, and the figures to keep as files."""
 
-    scenario: Scenario
-    verdict: str
+    template: str
+    filling: dict[str, Any]
     pictures: list[Picture]
-    table: Table
-    along_batch: list[str]
-    errors: list[findings.Uncertainty]
-    largest_error: str
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What a study prints: the answer in sentences, then tables of (title, headings, rows)."""
+
+    sentences: list[str]
+    tables: list[tuple[str, list[str], list[list[str]]]]
+    caveat: str
+
+
+def brief(found: Results) -> Brief:
+    """The answer of any study for the terminal."""
+    return _study(found.study).brief(found)
+
+
+def answer(found: Results) -> list[str]:
+    """The answer in words."""
+    return brief(found).sentences
 
 
 def render(folder: Path) -> list[str]:
     """Draw a folder's figures and write its `report.html`; returns the relative names of the files."""
     read = results.read(folder)
-    sections = [_section(scenario) for scenario in split(read)]
+    page: Page = _study(read.study).page(read)
     written = []
-    for picture in (picture for section in sections for picture in section.pictures):
+    for picture in page.pictures:
         for suffix, content in (("svg", picture.svg), ("png", picture.png)):
             name = f"figures/{picture.name}.{suffix}"
             write_atomically(folder / name, _writer(content))
             written.append(name)
-    page = _page(read, sections, folder / "study.toml")
-    write_atomically(folder / "report.html", _writer(page.encode()))
+    write_atomically(folder / "report.html", _writer(_filled(read, page, folder / "study.toml").encode()))
     return [*written, "report.html"]
 
 
-def _section(scenario: Scenario) -> Section:
-    drafts = scenario.drafts.height > 0
-    return Section(
-        scenario=scenario,
-        verdict=verdict(scenario),
-        pictures=_pictures(scenario),
-        table=table(scenario),
-        along_batch=findings.along_batch(scenario),
-        errors=findings.uncertainties(scenario) if drafts else [],
-        largest_error=findings.largest_error(scenario) if drafts else "",
-    )
+def _study(name: str) -> Any:
+    from reports import optimal_k
+
+    return {"optimal-k": optimal_k}[name]
 
 
-def _pictures(scenario: Scenario) -> list[Picture]:
-    pictures = []
-    with style.applied():
-        for name, draw in FIGURES.items():
-            figure = draw(scenario)
-            if figure is not None:
-                title, sentence = (say(scenario) for say in SENTENCES[name])
-                pictures.append(_picture(f"{scenario.slug}-{name}", title, sentence, figure))
-    return pictures
-
-
-def _picture(name: str, title: str, sentence: str, figure: Figure) -> Picture:
-    width, height = (round(PIXELS_PER_INCH * float(side)) for side in figure.get_size_inches())
-    return Picture(name, title, sentence, width, height, style.svg(figure), style.png(figure))
-
-
-def _page(read: results.Results, sections: list[Section], configuration: Path) -> str:
+def _filled(read: Results, page: Page, configuration: Path) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,  # names and notes come from users' files
@@ -113,11 +100,9 @@ def _page(read: results.Results, sections: list[Section], configuration: Path) -
     )
     environment.filters["percent"] = percent
     environment.filters["unbroken"] = _unbroken
-    named = {section.scenario.name for section in sections}
-    return environment.get_template("optimal_k.html.j2").render(
-        sections=sections,
-        caveat=CAVEAT,
-        general_notes=[note for name, notes in read.notes.items() if name not in named for note in notes],
+    return environment.get_template(page.template).render(
+        **page.filling,
+        study=read.study,
         facts={name: _fact(value) for name, value in sorted(read.meta.items())},
         configuration=configuration.read_text() if configuration.is_file() else "",
     )

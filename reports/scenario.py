@@ -107,14 +107,14 @@ def _speedup(row: Row) -> float:
 
 def split(results: Results) -> list[Scenario]:
     """The scenarios of the results, in the order they were studied."""
-    names = results.grid["scenario"].unique(maintain_order=True).to_list()
+    names = results["results"]["scenario"].unique(maintain_order=True).to_list()
     return [
         Scenario(
             name=name,
             slug=slug,
-            grid=_of(results.grid, name).sort([*PLACE, "draft_length"]),
-            best=_of(results.best, name).sort(PLACE),
-            changes=_of(results.changes, name).sort(["context_tokens", "batch_below"]),
+            grid=_of(results["results"], name).sort([*PLACE, "draft_length"]),
+            best=_of(results["best"], name).sort(PLACE),
+            changes=_of(results["changes"], name).sort(["context_tokens", "batch_below"]),
             notes=results.notes.get(name, []),
         )
         for name, slug in zip(names, _slugs(names), strict=True)

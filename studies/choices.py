@@ -41,7 +41,7 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
         notes.append(
             "Prices are the post's chart formula: no LM head, no memory limit, plain MLA over the whole context."
         )
-        return Post(flat), (post.LAYERS, post.EXPERTS, post.TOP_K)
+        return Post(flat), (post.POST.layers, post.POST.experts, post.POST.top_k)
     if given.prices != "ideal":
         raise catalog.refuse("prices", given.prices, ["ideal", "post"])
     target, hardware = layers.as_asked(catalog.target(given.target), given, notes), catalog.hardware(given.hardware)

@@ -2,10 +2,10 @@
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-import polars as pl
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,7 +16,9 @@ from studies import catalog, cli_target, cli_trace, config, results
 from studies.results import Results
 from traces import profiles
 
-STUDIES = ("optimal-k",)
+# Every study: its id, and its module under `studies`, which has ABOUT, prepared, tasks, conclude and largest_error.
+STUDIES = {"optimal-k": "optimal_k", "economics": "economics", "frontier": "frontier"}
+EXACT = ("economics", "frontier")  # sampled nowhere
 INTERRUPTED = 130  # the exit code of an interrupted run
 NOT_BUILT = {
     "compare": "comparing runs",
@@ -38,7 +40,8 @@ out_console, err_console = Console(), Console(stderr=True)
 def list_() -> None:
     """Show studies, targets, hardware, drafters, prices and profiles, each with its id."""
     table = Table("what", "id", "", box=None, header_style="bold", pad_edge=False)
-    table.add_row("study", "optimal-k", "how far ahead to draft, by batch and context, with the odds")
+    for name, module in STUDIES.items():
+        table.add_row("study", name, import_module(f"studies.{module}").ABOUT)
     for name, entry in catalog.table("targets").items():
         table.add_row(
             "target",
@@ -101,11 +104,14 @@ def run(
         "seed": seed,
         "trace": None if trace is None else str(trace),
     }
-    resolved = config.resolve(config_file, set_ or [], overrides)
-    from studies import optimal_k, runner, scenario
+    if study in EXACT and any(given is not None for given in (worlds, error, seed, trace)):
+        raise InputError(f"{study} is exact: nothing is drawn; leave out --worlds, --error, --seed and --trace")
+    resolved = config.resolve(study, config_file, set_ or [], overrides)
+    from studies import runner, scenario
 
-    resolved = scenario.fill(resolved)
-    folder = runner.enter(optimal_k, study, resolved, out or Path("out") / study, fresh=fresh)
+    module = import_module(f"studies.{STUDIES[study]}")
+    resolved = scenario.fill(study, resolved)
+    folder = runner.enter(module, study, resolved, out or Path("out") / study, fresh=fresh)
 
     def draw(path: Path) -> list[str]:
         from reports import page
@@ -123,7 +129,7 @@ def run(
     ) as bar:
         shown = bar.add_task("simulating", total=None)
         found = runner.run(
-            optimal_k,
+            module,
             resolved,
             folder,
             progress=lambda done, total: bar.update(shown, completed=done, total=total),
@@ -155,47 +161,31 @@ def report(
 
 
 def _show(found: Results, folder: Path) -> None:
-    from reports.words import CAVEAT, answer
+    from reports import page
 
-    for sentence in [*answer(found), CAVEAT]:
+    said = page.brief(found)
+    for sentence in [*said.sentences, said.caveat]:
         out_console.print(sentence, highlight=False, markup=False)
-    for (name,), rows in found.best.partition_by("scenario", as_dict=True, maintain_order=True).items():
-        contexts = rows["context_tokens"].unique().sort().to_list()
-        out_console.print(
-            f"\n{name}: recommended draft length and its speedup", style="bold", markup=False, highlight=False
-        )
+    for title, headings, rows in said.tables:
+        out_console.print(f"\n{title}", style="bold", markup=False, highlight=False)
         table = Table(box=None, pad_edge=False)
-        table.add_column("batch", justify="right")
-        for context in contexts:
-            table.add_column(f"{context:,} tokens", justify="right")
-        speedups = {
-            (row["batch"], row["context_tokens"], row["draft_length"]): row["speedup"]
-            for row in found.grid.filter(pl.col("scenario") == name).iter_rows(named=True)
-        }
-        for batch in rows["batch"].unique().sort():
-            line = []
-            for context in contexts:
-                cell = rows.filter(pl.col("batch") == batch, pl.col("context_tokens") == context)
-                length = cell["recommended"].item() if len(cell) else None
-                line.append("does not fit" if length is None else f"{length}  {speedups[batch, context, length]:.2f}x")
-            table.add_row(str(batch), *line)
+        for heading in headings:
+            table.add_column(heading, justify="right")
+        for row in rows:
+            table.add_row(*row)
         out_console.print(table)
-        for note in found.notes[name]:
+    for notes in found.notes.values():
+        for note in notes:
             out_console.print(f"- {note}", style="dim", highlight=False, markup=False)
     out_console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
 
 
 def _summary(found: Results, folder: Path) -> dict[str, Any]:
-    from reports.words import CAVEAT, answer
+    from reports import page
 
-    return {
-        "folder": str(folder),
-        "answer": answer(found),
-        "caveat": CAVEAT,
-        "best": _finite(found.best.to_dicts()),
-        "changes": found.changes.to_dicts(),
-        "notes": found.notes,
-    }
+    said = page.brief(found)
+    frames = {name: _finite(frame.to_dicts()) for name, frame in found.frames.items() if name in ("best", "changes")}
+    return {"folder": str(folder), "answer": said.sentences, "caveat": said.caveat, **frames, "notes": found.notes}
 
 
 def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

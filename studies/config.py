@@ -18,14 +18,17 @@ import tomlkit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from montecarlo.errors import InputError
+from montecarlo.roofline import TERMS
 from traces import toml
 
 BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 CONTEXTS = [4096]
-LENGTHS = list(range(9))
+LENGTHS = {"optimal-k": list(range(9)), "economics": list(range(65)), "frontier": list(range(9))}
 ALIASES = {"num_speculative_tokens": "draft_length"}
 GRID_KEYS = {"batch", "context_tokens", "draft_length"}
 LONGEST_DRAFT = 64
+# Keys that one study alone understands.
+ONLY = {"terms": "economics", "dollars_per_device_hour": "frontier", "seconds_per_token": "frontier"}
 
 
 def _grid(value: Any) -> Any:
@@ -84,7 +87,10 @@ class Scenario(_Strict):
     tail: Literal["request", "text", "anywhere"] = "request"
     batch: Annotated[Grid, Field()] | None = None
     context_tokens: Grid = CONTEXTS
-    draft_length: Grid = LENGTHS
+    draft_length: Annotated[Grid, Field()] | None = None
+    terms: Annotated[list[Literal[TERMS]], Field(min_length=1)] | None = None  # type: ignore[valid-type]
+    dollars_per_device_hour: Annotated[float, Field(gt=0)] | None = None
+    seconds_per_token: Annotated[float, Field(gt=0)] | None = None
 
 
 class Study(_Strict):
@@ -101,11 +107,13 @@ class Study(_Strict):
 
 STUDY_KEYS = set(Study.model_fields) - {"scenario", "trace_sha256"}
 SCENARIO_KEYS = set(Scenario.model_fields)
+DEPLOYMENT = {"target", "hardware", "devices", "tp", "ep", "prices", "mla_form", "index_spread", "rollback"}
+DEPLOYMENT |= {key for key in SCENARIO_KEYS if key.endswith("_format")}
 
 
-def default() -> dict[str, Any]:
-    """The default study, as a plain dictionary."""
-    return tomllib.loads(resources.files("studies").joinpath("default.toml").read_text("utf-8"))
+def default(study: str) -> dict[str, Any]:
+    """What a study does when it is told nothing, as a plain dictionary; `own`: what a scenario of one's own has."""
+    return tomllib.loads(resources.files("studies").joinpath(f"defaults/{study}.toml").read_text("utf-8"))
 
 
 def parse_set(given: str) -> tuple[str, Any]:
@@ -133,10 +141,12 @@ def _known(key: str, allowed: set[str]) -> None:
         raise InputError(f"unknown key {key!r}; {hint}allowed: {', '.join(sorted(allowed))}")
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, study: str) -> dict[str, Any]:
     """A configuration file as a dictionary, its keys checked; top-level scenario keys hold for all scenarios."""
     given = _one_name(toml.read(path, "configuration"))
-    given.pop("study", None)  # written by a run, for its reader
+    written = given.pop("study", study)
+    if written != study:
+        raise InputError(f"configuration {path} is of the study {written!r}, not of {study}")
     for key in given:
         _known(key, STUDY_KEYS | SCENARIO_KEYS | {"scenario", "trace_sha256"})
     scenarios = given.get("scenario", [{}])
@@ -159,10 +169,11 @@ def _one_name(given: dict[str, Any]) -> dict[str, Any]:
     return {ALIASES.get(key, key): value for key, value in given.items()}
 
 
-def resolve(path: Path | None, sets: list[str], overrides: dict[str, Any]) -> Study:
-    """The study that a file (None: the default study), --set and other options ask for, checked.
+def resolve(study: str, path: Path | None, sets: list[str], overrides: dict[str, Any]) -> Study:
+    """The configuration that a file (None: the study's default), --set and other options ask for, checked.
 
-    Without a file, naming anything but grids asks for one scenario of one's own instead of the default's two.
+    Without a file, naming a deployment asks for one scenario of one's own instead of the default's: anything but
+    grids for `optimal-k`, a target, a device, prices, formats or layers for the studies in closed form.
     """
     chosen = dict(parse_set(text) for text in sets)
     options = {key: value for key, value in overrides.items() if value is not None}
@@ -171,14 +182,18 @@ def resolve(path: Path | None, sets: list[str], overrides: dict[str, Any]) -> St
             chosen.pop(other, None)
     chosen |= options
     scenario = {key: value for key, value in chosen.items() if key in SCENARIO_KEYS}
-    own = (scenario.keys() - GRID_KEYS) or "trace" in chosen
-    base = read(path) if path else default()
-    if not path and own:
-        base["scenario"] = [{}]
+    own = scenario.keys() - (GRID_KEYS if study == "optimal-k" else SCENARIO_KEYS - DEPLOYMENT)
+    base = read(path, study) if path else default(study)
+    start = base.pop("own", {})
+    if not path and (own or "trace" in chosen):
+        base["scenario"] = [start]
     if "worlds" in chosen and "error" not in chosen:
         base.pop("error", None)
     base |= {key: value for key, value in chosen.items() if key in STUDY_KEYS}
     base["scenario"] = [given | scenario for given in base["scenario"]]
+    for key, only in ONLY.items():
+        if only != study and any(given.get(key) is not None for given in base["scenario"]):
+            raise InputError(f"{key} is a key of the study {only}; {study} has no use for it")
     return validated(base)
 
 

@@ -13,11 +13,13 @@ import polars as pl
 
 from montecarlo import coverage, estimate, exact
 from montecarlo.keys import Stream, generator
+from studies.columns import BEST, CHANGES, GRID
 from studies.config import Study
-from studies.results import BEST, CHANGES, GRID, Results
+from studies.results import Results
 from studies.scenario import Built
 from studies.tasks import Arrays, Task, bootstrap_block, prepared, surface_block
 
+ABOUT = "how far ahead to draft, by batch and context, with the odds"
 BLOCK = 16  # worlds a task
 REPLICATES = 40  # bootstrap replicates of a trace
 REPLICATE_BLOCK = 4
@@ -88,7 +90,8 @@ def conclude(study: Study, worlds: int, done: Mapping[str, Arrays], meta: dict[s
         bests.append(best)
         changes.append(change)
         notes[built.labels["scenario"]] = list(built.notes)
-    return Results(pl.concat(grids), pl.concat(bests), pl.concat(changes), notes, meta)
+    frames = {"results": pl.concat(grids), "best": pl.concat(bests), "changes": pl.concat(changes)}
+    return Results("optimal-k", frames, notes, meta)
 
 
 def _scenario(
@@ -283,5 +286,5 @@ def _changes(built: Built, best: pl.DataFrame) -> pl.DataFrame:
 
 def largest_error(results: Results) -> float:
     """Largest relative Monte Carlo error of any speedup of the grid, in percent."""
-    relative = (results.grid["speedup_se"] / results.grid["speedup"]).drop_nulls().to_numpy()
+    relative = (results["results"]["speedup_se"] / results["results"]["speedup"]).drop_nulls().to_numpy()
     return float(100 * relative.max(initial=0.0))

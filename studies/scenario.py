@@ -48,6 +48,7 @@ class Built:
 def build(study: config.Study, index: int) -> Built:
     """Build scenario `index` of a resolved study; raises InputError for what cannot be."""
     given = study.scenario[index]
+    lengths, contexts = grids(given)
     notes: list[str] = []
     prices, (layers, experts, top_k) = choices.prices(given, notes)
     tracing = given.routing == "trace"
@@ -66,27 +67,53 @@ def build(study: config.Study, index: int) -> Built:
         process = choices.routing(str(given.routing), layers, experts, top_k, notes)
         if isinstance(prices, Ideal) and prices.target.moe:
             process = process.limited(prices.target.moe.groups, prices.target.moe.top_groups)
-    acceptance = choices.acceptance(given.acceptance, given.target, max(given.draft_length), notes)
+    acceptance = choices.acceptance(given.acceptance, given.target, max(lengths), notes)
     requests = study.world_requests
     if recording:
         requests = min(requests, recording.text.requests)
         shortest = int(recording.text.lengths.min())
-        if shortest <= max(given.draft_length):
-            count = int(np.sum(recording.text.lengths <= max(given.draft_length)))
+        if shortest <= max(lengths):
+            count = int(np.sum(recording.text.lengths <= max(lengths)))
             notes.append(f"{count} requests of the trace are shorter than the longest window; it holds them whole.")
         notes.append(
             "The trace's accepted text stands in for draft tokens: what rejected drafts load is the assumption "
             f"tail = {given.tail}."
         )
     batches = _batches(given, requests, recording is not None, notes)
-    if min(given.draft_length) < 0 or max(given.draft_length) > config.LONGEST_DRAFT:
-        wrong = min(given.draft_length) if min(given.draft_length) < 0 else max(given.draft_length)
+    return Built(
+        labels=labels("optimal-k", given, experts),
+        prices=prices,
+        layers=layers,
+        experts=experts,
+        top_k=top_k,
+        process=process,
+        recording=recording,
+        acceptance=acceptance,
+        tail=given.tail,
+        requests=requests,
+        batches=batches,
+        contexts=contexts,
+        lengths=lengths,
+        notes=tuple(notes),
+    )
+
+
+def grids(given: config.Scenario) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(draft lengths, contexts) of a filled scenario; raises InputError for those that cannot be."""
+    lengths, contexts = given.draft_length or [0], given.context_tokens
+    if min(lengths) < 0 or max(lengths) > config.LONGEST_DRAFT:
+        wrong = min(lengths) if min(lengths) < 0 else max(lengths)
         raise InputError(f"draft_length is {wrong}; it must be from 0 (no drafting) to {config.LONGEST_DRAFT}")
-    if min(given.context_tokens) < 1:
-        raise InputError(f"context_tokens is {min(given.context_tokens)}; it must be at least 1")
-    labels = {
+    if min(contexts) < 1:
+        raise InputError(f"context_tokens is {min(contexts)}; it must be at least 1")
+    return tuple(lengths), tuple(contexts)
+
+
+def labels(name: str, given: config.Scenario, experts: int) -> dict[str, Any]:
+    """The words of a scenario's rows in the results of study `name`."""
+    return {
         "scenario": given.name,
-        "study": "optimal-k",
+        "study": name,
         "target": _stem(given.target),
         "hardware": _stem(given.hardware),
         "devices": given.devices,
@@ -98,26 +125,12 @@ def build(study: config.Study, index: int) -> Built:
         "acceptance": _acceptance_label(given.acceptance),
         "tail": given.tail,
     }
-    return Built(
-        labels=labels,
-        prices=prices,
-        layers=layers,
-        experts=experts,
-        top_k=top_k,
-        process=process,
-        recording=recording,
-        acceptance=acceptance,
-        tail=given.tail,
-        requests=requests,
-        batches=batches,
-        contexts=tuple(given.context_tokens),
-        lengths=tuple(given.draft_length),
-        notes=tuple(notes),
-    )
 
 
-def fill(study: config.Study) -> config.Study:
-    """Put the targets' defaults where a scenario is silent, name the scenarios, and bind the trace."""
+def fill(name: str, study: config.Study) -> config.Study:
+    """Put the defaults of the study `name` and of the targets where a scenario is silent, name the scenarios, and
+    bind the trace.
+    """
     scenarios = []
     for given in study.scenario:
         entry = catalog.entry("target", given.target)
@@ -130,7 +143,10 @@ def fill(study: config.Study) -> config.Study:
                 "acceptance": entry.get("acceptance", choices.DEFAULTS["acceptance"])
                 if given.acceptance is None
                 else given.acceptance,
-                "routing": ("trace" if tracing else "gpt-oss-20b") if given.routing is None else given.routing,
+                "routing": ("trace" if tracing else _usual_routing(name, given))
+                if given.routing is None
+                else given.routing,
+                "draft_length": config.LENGTHS[name] if given.draft_length is None else given.draft_length,
                 "name": given.name or f"{_stem(given.target)} on one {_stem(given.hardware)}",
             }
         )
@@ -145,6 +161,12 @@ def fill(study: config.Study) -> config.Study:
     sha = replay.digest(Path(study.trace)) if study.trace is not None else None
     plain = study.model_dump() | {"scenario": [scenario.model_dump(warnings=False) for scenario in scenarios]}
     return config.validated(plain | {"trace_sha256": sha})
+
+
+def _usual_routing(name: str, given: config.Scenario) -> str:
+    if given.prices == "post":
+        return "uniform"
+    return "gpt-oss-20b" if name == "optimal-k" else "qwen3.6-35b-a3b"
 
 
 def _stem(given: str) -> str:

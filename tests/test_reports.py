@@ -12,6 +12,7 @@ from studies import optimal_k, results, tasks
 from studies.results import Results
 from tests.test_cli import contents
 from tests.test_npz import made_up, packed
+from tests.test_results import frames
 from tests.test_study import studied
 
 SMALL = {"batch": "[1, 4]", "draft_length": "[0, 1, 2]", "world_requests": "8", "worlds": "4"}
@@ -158,9 +159,9 @@ def test_every_cell_every_note_and_the_answer_are_on_the_page(case: tuple[Result
         verdict = sentence.partition(": ")[2]
         assert " ".join(verdict[1:].split()) in shown
     key = ["batch", "context_tokens"]
-    closed = found.grid.select(key).unique().height - found.best.height
+    closed = found["results"].select(key).unique().height - found["best"].height
     assert shown.count("does not fit in memory") >= closed
-    for row in found.best.iter_rows(named=True):
+    for row in found["best"].iter_rows(named=True):
         assert f"{row['context_tokens']:,} tokens of context" in shown
 
 
@@ -179,11 +180,15 @@ def small() -> Results:
 
 
 def test_the_answer_says_the_length_and_gain_of_the_frames(small: Results) -> None:
-    at_four = Results(
-        small.grid.filter(batch=4), small.best.filter(batch=4), small.changes.clear(), small.notes, small.meta
+    at_four = frames(
+        small["results"].filter(batch=4),
+        small["best"].filter(batch=4),
+        small["changes"].clear(),
+        small.notes,
+        small.meta,
     )
-    length = at_four.best["recommended"].item()
-    row = at_four.grid.filter(draft_length=length).row(0, named=True)
+    length = at_four["best"]["recommended"].item()
+    row = at_four["results"].filter(draft_length=length).row(0, named=True)
     digits = 0 if row["speedup_p95"] - row["speedup_p05"] >= 0.02 else 1
     gain, low, high = (percent(row[name], digits) for name in ("speedup", "speedup_p05", "speedup_p95"))
     assert f"draft {length} ahead at batch 4 ({gain} %" in words(at_four)
@@ -193,13 +198,13 @@ def test_the_answer_says_the_length_and_gain_of_the_frames(small: Results) -> No
 
 def changed(found: Results, **columns: object) -> Results:
     """The results with another best length at the batches of the grid."""
-    best = found.best.with_columns(**{name: pl.lit(value) for name, value in columns.items()})
-    return Results(found.grid, best.cast(dict(found.best.schema)), found.changes, found.notes, found.meta)
+    best = found["best"].with_columns(**{name: pl.lit(value) for name, value in columns.items()})
+    return frames(found["results"], best.cast(dict(found["best"].schema)), found["changes"], found.notes, found.meta)
 
 
 def test_the_answer_follows_the_recommended_length(small: Results) -> None:
     one = changed(small, recommended=1)
-    gains = small.grid.filter(draft_length=1).sort("speedup")["speedup"].to_list()
+    gains = small["results"].filter(draft_length=1).sort("speedup")["speedup"].to_list()
     assert f"draft 1 ahead at batch 1 to 4 ({percent(gains[0])} to {percent(gains[1])} %" in words(one)
     none = changed(small, recommended=0)
     assert "do not draft at batch 1 to 4" in words(none)
@@ -216,13 +221,16 @@ def test_the_answer_where_there_is_little_to_say() -> None:
 
 
 def test_every_scenario_has_its_own_answer_and_figures(small: Results, tmp_path: Path) -> None:
-    other = Results(
-        *(frame.with_columns(scenario=pl.lit("another")) for frame in (small.grid, small.best, small.changes)),
+    other = frames(
+        *(
+            frame.with_columns(scenario=pl.lit("another"))
+            for frame in (small["results"], small["best"], small["changes"])
+        ),
         {"another": ["A note of its own."]},
         small.meta,
     )
-    both = Results(
-        *(pl.concat([getattr(small, name), getattr(other, name)]) for name in ("grid", "best", "changes")),
+    both = frames(
+        *(pl.concat([small[name], other[name]]) for name in ("results", "best", "changes")),
         small.notes | other.notes,
         small.meta,
     )
@@ -247,18 +255,22 @@ HOSTILE = [
 @pytest.fixture(scope="module")
 def renamed(small: Results) -> Results:
     """A single cell, to be given names that no one should."""
-    return Results(
-        small.grid.filter(batch=4), small.best.filter(batch=4), small.changes.clear(), small.notes, small.meta
+    return frames(
+        small["results"].filter(batch=4),
+        small["best"].filter(batch=4),
+        small["changes"].clear(),
+        small.notes,
+        small.meta,
     )
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 def test_names_are_words_and_nothing_else(renamed: Results, tmp_path: Path, name: str) -> None:
     labels = {"scenario": pl.lit(name), "drafter": pl.lit(name), "target": pl.lit(name)}
-    hostile = Results(
-        renamed.grid.with_columns(**labels),
-        renamed.best.with_columns(**labels),
-        renamed.changes,
+    hostile = frames(
+        renamed["results"].with_columns(**labels),
+        renamed["best"].with_columns(**labels),
+        renamed["changes"],
         {name: [name]},
         {"seed": name, name: {name: name}},
     )
@@ -278,9 +290,9 @@ def test_names_are_words_and_nothing_else(renamed: Results, tmp_path: Path, name
 
 def test_names_that_look_alike_get_files_of_their_own(renamed: Results, tmp_path: Path) -> None:
     alike = ["a b", "A-B", "a?b"]
-    parts = [renamed.grid.with_columns(scenario=pl.lit(name)) for name in alike]
-    bests = [renamed.best.with_columns(scenario=pl.lit(name)) for name in alike]
-    found = Results(pl.concat(parts), pl.concat(bests), renamed.changes, {}, {})
+    parts = [renamed["results"].with_columns(scenario=pl.lit(name)) for name in alike]
+    bests = [renamed["best"].with_columns(scenario=pl.lit(name)) for name in alike]
+    found = frames(pl.concat(parts), pl.concat(bests), renamed["changes"], {}, {})
     names = page.render(written(found, tmp_path))
     assert len(names) == len(set(names))
 

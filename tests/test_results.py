@@ -9,7 +9,8 @@ import pytest
 
 from montecarlo.errors import InputError
 from studies import results
-from studies.results import BEST, CHANGES, GRID, Results
+from studies.columns import BEST, CHANGES, GRID
+from studies.results import Results
 from tests.test_cli import contents, invoke, tiny
 
 SCENARIO_COLUMNS = "target hardware devices tp ep drafter prices routing acceptance tail batch context_tokens"
@@ -31,12 +32,18 @@ def row(schema: dict[str, pl.DataType], **given: object) -> pl.DataFrame:
     return pl.DataFrame([{name: SAMPLE[dtype] for name, dtype in schema.items()} | given], schema=schema)
 
 
+def frames(
+    grid: pl.DataFrame, best: pl.DataFrame, changes: pl.DataFrame, notes: dict[str, list[str]], meta: dict[str, object]
+) -> Results:
+    return Results("optimal-k", {"results": grid, "best": best, "changes": changes}, notes, meta)
+
+
 @pytest.fixture
 def found() -> Results:
     grid = pl.concat([row(GRID), row(GRID, fits=False, speedup=None, step_seconds=None)])
     notes = {"word": ['Ünïcode, and a "quote".', "two\nlines"]}
     meta = {"seed": 1, "versions": {"draftodds": "0"}, "trace_sha256": None}
-    return Results(grid, row(BEST), row(CHANGES), notes, meta)
+    return frames(grid, row(BEST), row(CHANGES), notes, meta)
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +56,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_results_read_back_as_written(tmp_path: Path, found: Results) -> None:
     assert results.write(tmp_path, found) == list(FILES)
     again = results.read(tmp_path)
-    for name in ("grid", "best", "changes"):
-        assert getattr(again, name).equals(getattr(found, name), null_equal=True)
-        assert getattr(again, name).schema == getattr(found, name).schema
+    assert again.study == found.study
+    for name in ("results", "best", "changes"):
+        assert again[name].equals(found[name], null_equal=True)
+        assert again[name].schema == found[name].schema
     assert again.notes == found.notes
     assert again.meta == found.meta
 
 
 def test_empty_frames_keep_their_columns(tmp_path: Path, found: Results) -> None:
-    results.write(tmp_path, Results(found.grid, found.best.clear(), found.changes.clear(), {}, {}))
+    results.write(tmp_path, frames(found["results"], found["best"].clear(), found["changes"].clear(), {}, {}))
     again = results.read(tmp_path)
-    assert again.best.schema == found.best.schema
-    assert again.best.is_empty()
-    assert again.changes.is_empty()
+    assert again["best"].schema == found["best"].schema
+    assert again["best"].is_empty()
+    assert again["changes"].is_empty()
 
 
 def test_the_same_results_are_the_same_bytes(tmp_path: Path, found: Results) -> None:
@@ -157,7 +165,7 @@ def test_results_are_kept_when_writing_the_next_ones_fails(
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", broken)
     with pytest.raises(Broken):
-        results.write(tmp_path, Results(found.grid.clear(), found.best, found.changes, {}, {}))
+        results.write(tmp_path, frames(found["results"].clear(), found["best"], found["changes"], {}, {}))
     assert contents(tmp_path) == before
 
 

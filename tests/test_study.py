@@ -28,7 +28,9 @@ def simulated(trace: Path | None = None, **keys: str) -> tuple[Results, dict[str
     """A study and its blocks, without a folder; the target is small and the requests are few."""
     given = {"target": "olmoe-1b-7b", "world_requests": "24", "worlds": str(WORLDS)} | keys
     options = {"trace": None if trace is None else str(trace)}
-    resolved = scenario.fill(config.resolve(None, [f"{key}={value}" for key, value in given.items()], options))
+    resolved = scenario.fill(
+        "optimal-k", config.resolve("optimal-k", None, [f"{key}={value}" for key, value in given.items()], options)
+    )
     listed = optimal_k.tasks(resolved, resolved.worlds)
     done = {task.name: task.function(*task.arguments) for task in listed}
     return optimal_k.conclude(resolved, resolved.worlds, done, {}), done
@@ -48,9 +50,9 @@ def base() -> Results:
 
 def same_in_shared_cells(one: Results, other: Results) -> None:
     """Bit for bit the same, in every cell that both have."""
-    left = one.grid.join(other.grid.select(KEY), on=KEY, how="semi").sort(KEY).select(*KEY, *SHARED)
-    right = other.grid.join(one.grid.select(KEY), on=KEY, how="semi").sort(KEY).select(*KEY, *SHARED)
-    assert left.height == min(one.grid.height, other.grid.height)
+    left = one["results"].join(other["results"].select(KEY), on=KEY, how="semi").sort(KEY).select(*KEY, *SHARED)
+    right = other["results"].join(one["results"].select(KEY), on=KEY, how="semi").sort(KEY).select(*KEY, *SHARED)
+    assert left.height == min(one["results"].height, other["results"].height)
     assert_frame_equal(left, right, check_exact=True)
 
 
@@ -75,15 +77,15 @@ def test_another_grid_changes_no_shared_cell(base: Results, grown: dict[str, str
 def test_the_size_of_a_block_changes_nothing(base: Results, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     monkeypatch.setattr(optimal_k, "BLOCK", block)
     again = studied(**BASE)
-    assert_frame_equal(again.grid, base.grid, check_exact=True)
-    assert_frame_equal(again.best, base.best, check_exact=True)
+    assert_frame_equal(again["results"], base["results"], check_exact=True)
+    assert_frame_equal(again["best"], base["best"], check_exact=True)
 
 
 def test_a_repetition_changes_nothing_and_another_seed_does(base: Results) -> None:
-    assert_frame_equal(studied(**BASE).grid, base.grid, check_exact=True)
+    assert_frame_equal(studied(**BASE)["results"], base["results"], check_exact=True)
     other = studied(**BASE, seed="1")
     drafted = pl.col("draft_length") > 0
-    assert (other.grid.filter(drafted)["step_seconds"] != base.grid.filter(drafted)["step_seconds"]).all()
+    assert (other["results"].filter(drafted)["step_seconds"] != base["results"].filter(drafted)["step_seconds"]).all()
 
 
 @pytest.mark.parametrize("threads", [1, 5])
@@ -95,7 +97,7 @@ def test_the_number_of_threads_changes_nothing(
     keys = {"target": "olmoe-1b-7b", "world_requests": "24", "worlds": str(WORLDS)} | BASE
     found = invoke("run", "optimal-k", *sets(**keys), "--out", str(tmp_path / "out"), "--quiet")
     assert found == Outcome(0, "", "")
-    for name, frame in (("results", base.grid), ("best", base.best)):
+    for name, frame in (("results", base["results"]), ("best", base["best"])):
         assert_frame_equal(pl.read_parquet(tmp_path / "out" / f"{name}.parquet"), frame, check_exact=True)
 
 
@@ -106,7 +108,7 @@ def test_more_scenarios_change_none(base: Results, tmp_path: Path) -> None:
         + "".join(f"{key} = {value}\n" for key, value in BASE.items())
         + "[[scenario]]\ntarget = 'llama-3-8b'\n[[scenario]]\ntarget = 'olmoe-1b-7b'\n"
     )
-    resolved = scenario.fill(config.resolve(both, [], {}))
+    resolved = scenario.fill("optimal-k", config.resolve("optimal-k", both, [], {}))
     listed = optimal_k.tasks(resolved, resolved.worlds)
     done = {task.name: task.function(*task.arguments) for task in listed}
     same_in_shared_cells(base, optimal_k.conclude(resolved, WORLDS, done, {}))
@@ -114,7 +116,7 @@ def test_more_scenarios_change_none(base: Results, tmp_path: Path) -> None:
 
 def cells(found: Results) -> Iterator[pl.DataFrame]:
     """The priced rows of each batch and context, by draft length."""
-    priced = found.grid.filter(pl.col("speedup").is_not_null()).sort("draft_length")
+    priced = found["results"].filter(pl.col("speedup").is_not_null()).sort("draft_length")
     for _, rows in priced.group_by(["scenario", "batch", "context_tokens"], maintain_order=True):
         yield rows
 
@@ -159,7 +161,7 @@ def test_speedup_is_tokens_times_seconds_at_0_over_seconds(case: Results) -> Non
 
 
 def test_without_drafts_nothing_is_won_lost_or_uncertain(case: Results) -> None:
-    undrafted = case.grid.filter(pl.col("draft_length") == 0, pl.col("speedup").is_not_null())
+    undrafted = case["results"].filter(pl.col("draft_length") == 0, pl.col("speedup").is_not_null())
     assert undrafted.height > 0
     for column, value in (("speedup", 1.0), ("tokens_per_step", 1.0), ("p_loss", 0.0), ("speedup_se", 0.0)):
         assert undrafted[column].unique().to_list() == [value]
@@ -187,13 +189,13 @@ def test_percentiles_rise_and_rates_follow_from_seconds(case: Results) -> None:
 
 
 def test_the_numbers_are_finite(case: Results) -> None:
-    for column, dtype in case.grid.schema.items():
+    for column, dtype in case["results"].schema.items():
         if dtype == pl.Float64:
-            assert case.grid[column].drop_nulls().is_finite().all(), column
+            assert case["results"][column].drop_nulls().is_finite().all(), column
 
 
 def test_the_recommended_length_is_the_shortest_within_one_percent(case: Results) -> None:
-    best = {(row["batch"], row["context_tokens"]): row for row in case.best.iter_rows(named=True)}
+    best = {(row["batch"], row["context_tokens"]): row for row in case["best"].iter_rows(named=True)}
     seen = 0
     for rows in cells(case):
         row = best[rows["batch"][0], rows["context_tokens"][0]]
@@ -211,8 +213,8 @@ def test_the_recommended_length_is_the_shortest_within_one_percent(case: Results
 
 
 def test_the_best_is_worth_what_the_grid_says_within_its_noise(case: Results) -> None:
-    for row in case.best.iter_rows(named=True):
-        here = case.grid.filter(batch=row["batch"], context_tokens=row["context_tokens"])
+    for row in case["best"].iter_rows(named=True):
+        here = case["results"].filter(batch=row["batch"], context_tokens=row["context_tokens"])
         at = here.filter(draft_length=row["best_draft_length"]).row(0, named=True)
         assert row["speedup"] == pytest.approx(at["speedup"], rel=0.02)
         assert row["regret_uniform_iid"] >= -0.01  # chosen on one half of few worlds, valued on the other
@@ -221,80 +223,80 @@ def test_the_best_is_worth_what_the_grid_says_within_its_noise(case: Results) ->
 
 def test_changes_are_where_drafting_starts_or_stops_paying(case: Results) -> None:
     found = []
-    for (context,), rows in case.best.sort("batch").group_by("context_tokens", maintain_order=True):
+    for (context,), rows in case["best"].sort("batch").group_by("context_tokens", maintain_order=True):
         pays = list(zip(rows["batch"], rows["drafting_speedup"] > 1, strict=True))
         for (low, before), (high, after) in pairwise(pays):
             if before != after:
                 found.append((context, low, high, after))
-    columns = case.changes.select("context_tokens", "batch_below", "batch_above", "pays_above")
+    columns = case["changes"].select("context_tokens", "batch_below", "batch_above", "pays_above")
     assert sorted(columns.rows()) == sorted(found)
 
 
 def test_a_cell_that_does_not_fit_has_no_price() -> None:
     found = studied(**CASES["some fit"])
-    shut = found.grid.filter(~pl.col("fits"))
-    assert 0 < shut.height < found.grid.height
+    shut = found["results"].filter(~pl.col("fits"))
+    assert 0 < shut.height < found["results"].height
     for column in ("step_seconds", "speedup", "speedup_se", "p_loss", "p_best", "tokens_per_second_user"):
         assert shut[column].null_count() == shut.height
-        assert found.grid.filter("fits")[column].null_count() == 0
+        assert found["results"].filter("fits")[column].null_count() == 0
     assert shut["tokens_per_step"].null_count() == 0
-    cells_open = found.grid.filter("fits").select("batch", "context_tokens").unique().height
-    assert found.best.height == cells_open
+    cells_open = found["results"].filter("fits").select("batch", "context_tokens").unique().height
+    assert found["best"].height == cells_open
 
 
 def test_where_nothing_fits_nothing_is_recommended() -> None:
     found = studied(target="glm-4.5", hardware="rtx4090", batch="[1, 2]", draft_length="[0, 1]", worlds="2")
-    assert found.grid["fits"].to_list() == [False] * 4
-    assert found.grid["speedup"].null_count() == 4
-    assert found.best.is_empty()
-    assert found.changes.is_empty()
+    assert found["results"]["fits"].to_list() == [False] * 4
+    assert found["results"]["speedup"].null_count() == 4
+    assert found["best"].is_empty()
+    assert found["changes"].is_empty()
 
 
 def test_the_post_checks_no_memory() -> None:
     found = studied(**CASES["post"])
-    assert found.grid["fits"].null_count() == found.grid.height
-    assert found.grid["speedup"].null_count() == 0
-    assert found.grid["prices"].unique().to_list() == ["post"]
+    assert found["results"]["fits"].null_count() == found["results"].height
+    assert found["results"]["speedup"].null_count() == 0
+    assert found["results"]["prices"].unique().to_list() == ["post"]
 
 
 def test_a_dense_target_has_no_experts_and_no_monte_carlo_error() -> None:
     found = studied(**CASES["dense"])
     for column in ("distinct_experts", "distinct_experts_se", "distinct_experts_uniform"):
-        assert found.grid[column].null_count() == found.grid.height
-    assert found.grid["speedup_se"].unique().to_list() == [0.0]
-    assert (found.grid["speedup_p05"] == found.grid["speedup_p95"]).all()
-    assert found.grid["p_loss"].is_in([0.0, 1.0]).all()
-    assert found.grid["routing"].unique().to_list() == ["none"]
-    assert found.best["split_half_noise"].unique().to_list() == [0.0]
+        assert found["results"][column].null_count() == found["results"].height
+    assert found["results"]["speedup_se"].unique().to_list() == [0.0]
+    assert (found["results"]["speedup_p05"] == found["results"]["speedup_p95"]).all()
+    assert found["results"]["p_loss"].is_in([0.0, 1.0]).all()
+    assert found["results"]["routing"].unique().to_list() == ["none"]
+    assert found["best"]["split_half_noise"].unique().to_list() == [0.0]
 
 
 def test_a_grid_without_its_baseline_gives_the_same_speedup(base: Results) -> None:
     alone = studied(**BASE | {"draft_length": "[2]"})
-    assert alone.grid["draft_length"].unique().to_list() == [2]
-    assert alone.grid["speedup"].to_list() == base.grid.filter(draft_length=2)["speedup"].to_list()
-    assert alone.grid["p_best"].unique().to_list() == [1.0]
+    assert alone["results"]["draft_length"].unique().to_list() == [2]
+    assert alone["results"]["speedup"].to_list() == base["results"].filter(draft_length=2)["speedup"].to_list()
+    assert alone["results"]["p_best"].unique().to_list() == [1.0]
 
 
 def test_free_and_sure_drafts_are_worth_their_window_at_batch_1() -> None:
     found = studied(target="llama-3-8b", drafter="free", acceptance="1.0", batch="1", context_tokens="1024", worlds="2")
-    np.testing.assert_allclose(found.grid["tokens_per_step"], found.grid["draft_length"] + 1)
-    assert (found.grid["speedup"] <= found.grid["draft_length"] + 1 + 1e-9).all()
-    assert found.best["best_draft_length"].to_list() == [8]
+    np.testing.assert_allclose(found["results"]["tokens_per_step"], found["results"]["draft_length"] + 1)
+    assert (found["results"]["speedup"] <= found["results"]["draft_length"] + 1 + 1e-9).all()
+    assert found["best"]["best_draft_length"].to_list() == [8]
 
 
 def test_hopeless_drafts_are_not_recommended() -> None:
     found = studied(**CASES["hopeless"])
-    drafted = found.grid.filter(pl.col("draft_length") > 0)
+    drafted = found["results"].filter(pl.col("draft_length") > 0)
     assert drafted["p_loss"].unique().to_list() == [1.0]
     assert drafted["tokens_per_step"].unique().to_list() == [1.0]
-    assert found.best["recommended"].unique().to_list() == [0]
+    assert found["best"]["recommended"].unique().to_list() == [0]
 
 
 def test_tokens_per_step_are_one_and_the_survivals() -> None:
     found = studied(acceptance="[0.9, 0.4]", batch="1", draft_length="[0, 1, 2, 3]", worlds="2")
     last = 0.4 * (0.4 / 0.9)  # beyond what is known the last hazard is kept
-    np.testing.assert_allclose(found.grid["tokens_per_step"], [1, 1.9, 2.3, 2.3 + last], rtol=1e-12)
-    assert found.grid["extrapolated"].to_list() == [False, False, False, True]
+    np.testing.assert_allclose(found["results"]["tokens_per_step"], [1, 1.9, 2.3, 2.3 + last], rtol=1e-12)
+    assert found["results"]["extrapolated"].to_list() == [False, False, False, True]
 
 
 @pytest.mark.parametrize("tail", ["request", "text", "anywhere"])
@@ -304,7 +306,9 @@ def test_uniform_routing_costs_what_the_exact_law_says(tail: str, batch: int) ->
     found, done = simulated(
         batch=str(batch), draft_length="[0, 1, 4]", routing="uniform", tail=tail, worlds="48", drafter="fraction:0.2"
     )
-    resolved = scenario.fill(config.resolve(None, ["target=olmoe-1b-7b", "drafter=fraction:0.2"], {}))
+    resolved = scenario.fill(
+        "optimal-k", config.resolve("optimal-k", None, ["target=olmoe-1b-7b", "drafter=fraction:0.2"], {})
+    )
     built = scenario.build(resolved, 0)
     tokens = batch * (lengths + 1)
     pmf = exact.distinct_pmf(built.experts, built.top_k, int(tokens.max()))[tokens]
@@ -315,7 +319,9 @@ def test_uniform_routing_costs_what_the_exact_law_says(tail: str, batch: int) ->
     worlds = moe[:, lengths] + 0.2 * lengths * moe[:, :1]
     errors = worlds.std(axis=0, ddof=1) / np.sqrt(len(worlds))
     experts = np.sum(pmf * np.arange(built.experts + 1), axis=1)
-    for row, seconds, error, mean in zip(found.grid.iter_rows(named=True), expected, errors, experts, strict=True):
+    for row, seconds, error, mean in zip(
+        found["results"].iter_rows(named=True), expected, errors, experts, strict=True
+    ):
         what = f"length {row['draft_length']}"
         within(row["step_seconds"], seconds, max(float(error), 1e-12 * seconds), largest=2e-3 * seconds, what=what)
         spread = max(row["distinct_experts_se"], 1e-9)
@@ -345,14 +351,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_trace_has_an_error_of_its_own_and_synthetic_routing_has_none(base: Results, trace: Path) -> None:
     found = studied(trace, **BASE | {"worlds": "6"})
     drafted = pl.col("draft_length") > 0
-    assert found.grid["speedup_trace_se"].null_count() == 0
-    at_one = found.grid.filter(drafted, pl.col("batch") == 1)
+    assert found["results"]["speedup_trace_se"].null_count() == 0
+    at_one = found["results"].filter(drafted, pl.col("batch") == 1)
     assert (at_one["speedup_trace_se"] > 0.001).all()
-    assert (found.grid.filter(~drafted)["speedup_trace_se"] == 0).all()
-    assert (found.best.filter(batch=1)["speedup_trace_se"] > 0).all()
-    assert base.grid["speedup_trace_se"].null_count() == base.grid.height
-    assert base.best["speedup_trace_se"].null_count() == base.best.height
-    assert found.grid["routing"].unique().to_list() == ["trace"]
+    assert (found["results"].filter(~drafted)["speedup_trace_se"] == 0).all()
+    assert (found["best"].filter(batch=1)["speedup_trace_se"] > 0).all()
+    assert base["results"]["speedup_trace_se"].null_count() == base["results"].height
+    assert base["best"]["speedup_trace_se"].null_count() == base["best"].height
+    assert found["results"]["routing"].unique().to_list() == ["trace"]
 
 
 @pytest.mark.usefixtures("quick")
@@ -360,18 +366,20 @@ def test_a_trace_gives_the_same_in_shared_cells(trace: Path) -> None:
     small = studied(trace, **BASE | {"worlds": "9"})
     large = studied(trace, batch="[1, 2, 4, 24]", draft_length="[0, 1, 2, 5]", worlds="9")
     same_in_shared_cells(large, studied(trace, **BASE | {"worlds": "9", "context_tokens": "4096"}))
-    assert_frame_equal(studied(trace, **BASE | {"worlds": "9"}).grid, small.grid, check_exact=True)
+    assert_frame_equal(studied(trace, **BASE | {"worlds": "9"})["results"], small["results"], check_exact=True)
 
 
 @pytest.mark.usefixtures("quick")
 def test_the_tail_of_a_trace_is_what_it_is_said_to_be(trace: Path) -> None:
     """Every other request of the trace repeats itself: another request in the tail loads more experts."""
     keys = {"batch": "1", "draft_length": "[3]", "acceptance": "0.0", "worlds": "12"}
-    loads = [studied(trace, **keys, tail=tail).grid["distinct_experts"].item() for tail in ("request", "anywhere")]
+    loads = [
+        studied(trace, **keys, tail=tail)["results"]["distinct_experts"].item() for tail in ("request", "anywhere")
+    ]
     assert loads[1] > loads[0] + 2
     sure = {"batch": "1", "draft_length": "[3]", "acceptance": "1.0", "worlds": "12"}
-    one = studied(trace, **sure, tail="request").grid["distinct_experts"].item()
-    assert one == studied(trace, **sure, tail="text").grid["distinct_experts"].item()
+    one = studied(trace, **sure, tail="request")["results"]["distinct_experts"].item()
+    assert one == studied(trace, **sure, tail="text")["results"]["distinct_experts"].item()
 
 
 def windows(text: npz.Text, tokens: int) -> np.ndarray:

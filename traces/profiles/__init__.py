@@ -4,6 +4,7 @@ A profile says where its numbers come from (`source`) and where they stop (`limi
 
     routing      experts, top_k, skew [layers], and optionally concentration and stickiness [layers]
     acceptance   survival or hazard by depth
+    overlap      experts, top_k, popularity by rank, and distinct experts by window: for prices in closed form
 """
 
 import tomllib
@@ -16,6 +17,8 @@ import numpy as np
 
 from montecarlo.acceptance import Acceptance
 from montecarlo.errors import InputError, whole
+from montecarlo.exact import mean_distinct
+from montecarlo.overlap import Overlap
 from montecarlo.routing import Routing
 from traces import toml
 from traces.fit import power_popularity
@@ -23,6 +26,7 @@ from traces.fit import power_popularity
 KEYS = {
     "routing": {"skew", "experts", "top_k", "concentration", "stickiness"},
     "acceptance": {"survival", "hazard"},
+    "overlap": {"experts", "top_k", "windows", "distinct", "popularity"},
 }
 WORDS = {"kind", "id", "title", "source", "limits"}
 
@@ -108,3 +112,21 @@ def routing(profile: Profile, *, layers: int, experts: int, top_k: int) -> Routi
         concentration=concentration[nearest] * (experts / own),
         stickiness=stickiness[nearest],
     )
+
+
+def overlap(profile: Profile, *, experts: int, top_k: int) -> Overlap:
+    """The overlap of a profile on a model of `experts` and `top_k`: its ratios of measured to uniform are kept."""
+    numbers = profile.numbers
+    try:
+        own = [whole(f"profile {profile.id}: {name}", numbers[name]) for name in ("experts", "top_k")]
+        windows, distinct = (np.asarray(numbers[name], np.float64) for name in ("windows", "distinct"))
+        popularity = np.asarray(numbers["popularity"], np.float64)
+        ratio = distinct / mean_distinct(own[0], own[1], windows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"profile {profile.id} needs experts, top_k, and the lists windows, distinct and popularity: {error}"
+        ) from error
+    try:
+        return Overlap.of(experts=experts, top_k=top_k, popularity=popularity, windows=windows, ratio=ratio)
+    except InputError as error:
+        raise InputError(f"profile {profile.id}: {error}") from error

@@ -1,0 +1,90 @@
+"""The page and the terminal's answer of `optimal-k`: the answer, the figures behind it, and what it rests on."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from reports import findings, style
+from reports.figures.optimal_k import FIGURES
+from reports.page import Brief, Page, Picture
+from reports.scenario import Scenario, split
+from reports.table import Table, table
+from reports.words import CAVEAT, answer, verdict
+from studies.results import Results
+
+SENTENCES = {
+    "speedup": (findings.speedup_title, findings.speedup_sentence),
+    "best-length": (findings.best_length_title, findings.best_length_sentence),
+    "distinct-experts": (findings.experts_title, findings.experts_sentence),
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One scenario as the page shows it."""
+
+    scenario: Scenario
+    verdict: str
+    pictures: list[Picture]
+    table: Table
+    along_batch: list[str]
+    errors: list[findings.Uncertainty]
+    largest_error: str
+
+
+def page(read: Results) -> Page:
+    """Everything the page shows."""
+    sections = [_section(scenario) for scenario in split(read)]
+    named = {section.scenario.name for section in sections}
+    filling = {
+        "sections": sections,
+        "caveat": CAVEAT,
+        "general_notes": [note for name, notes in read.notes.items() if name not in named for note in notes],
+    }
+    return Page("optimal_k.html.j2", filling, [picture for section in sections for picture in section.pictures])
+
+
+def brief(found: Results) -> Brief:
+    """Recommended length and its speedup by batch and context."""
+    tables = []
+    for (name,), rows in found["best"].partition_by("scenario", as_dict=True, maintain_order=True).items():
+        contexts = rows["context_tokens"].unique().sort().to_list()
+        speedups = {
+            (row["batch"], row["context_tokens"], row["draft_length"]): row["speedup"]
+            for row in found["results"].filter(pl.col("scenario") == name).iter_rows(named=True)
+        }
+        recommended = {(row["batch"], row["context_tokens"]): row["recommended"] for row in rows.iter_rows(named=True)}
+        lines = []
+        for batch in rows["batch"].unique().sort():
+            line = [str(batch)]
+            for context in contexts:
+                length = recommended.get((batch, context))
+                line.append("does not fit" if length is None else f"{length}  {speedups[batch, context, length]:.2f}x")
+            lines.append(line)
+        headings = ["batch", *(f"{context:,} tokens" for context in contexts)]
+        tables.append((f"{name}: recommended draft length and its speedup", headings, lines))
+    return Brief(answer(found), tables, CAVEAT)
+
+
+def _section(scenario: Scenario) -> Section:
+    drafts = scenario.drafts.height > 0
+    return Section(
+        scenario=scenario,
+        verdict=verdict(scenario),
+        pictures=_pictures(scenario),
+        table=table(scenario),
+        along_batch=findings.along_batch(scenario),
+        errors=findings.uncertainties(scenario) if drafts else [],
+        largest_error=findings.largest_error(scenario) if drafts else "",
+    )
+
+
+def _pictures(scenario: Scenario) -> list[Picture]:
+    pictures = []
+    with style.applied():
+        for name, draw in FIGURES.items():
+            figure = draw(scenario)
+            if figure is not None:
+                title, sentence = (say(scenario) for say in SENTENCES[name])
+                pictures.append(Picture.of(f"{scenario.slug}-{name}", title, sentence, figure))
+    return pictures
