@@ -104,12 +104,13 @@ def _shape(trace: Trace) -> str:
 
 
 def _about(trace: Trace, frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    said = {name: trace.info.get(name) for name in FACTS}
+    said: dict[str, object] = {"trace": trace.folder.resolve().name}
+    said |= {name: trace.info.get(name) for name in FACTS}
     if trace.has("requests"):
         said["requests"] = trace.frame("requests").select(pl.len()).collect().item()
     if "tokens_per_step" in frames:
         said["steps"] = frames["tokens_per_step"]["steps"][0]
-    said["layers"] = len(said["layers"]) if said["layers"] else None
+    said["layers"] = len(trace.info.get("layers") or ()) or None
     held = {name: _written(value) for name, value in said.items() if value is not None}
     return pl.DataFrame({"fact": [*held], "value": [*held.values()]}, schema=ABOUT)
 

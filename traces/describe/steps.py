@@ -59,9 +59,7 @@ def strata(trace: Trace) -> tuple[list[Steps], list[str]]:
     silent = frame["drafted"].null_count()
     if silent:
         deepest = int(str(frame["accepted"].max()))
-        notes.append(
-            f"{silent:,} of {len(frame):,} steps do not say how deep was drafted: {deepest}, the most accepted, is assumed."
-        )
+        notes.append(f"{silent:,} steps do not tell their drafted length: {deepest}, the most accepted, is assumed.")
         frame = frame.with_columns(pl.col("drafted").fill_null(deepest))
     return [_steps(by, value, held) for by, value, held in _parts(frame)], notes
 
