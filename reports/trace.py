@@ -21,10 +21,10 @@ FIGURES = {
     "tokens-per-step": ("tokens_per_step", findings.weightings, trace_acceptance.weightings),
     "memory": ("spread", findings.memory, trace_acceptance.memory),
 }
-CAVEAT = (
-    "Windows of accepted text stand in for drafts: what rejected drafts load is not in it. Standard errors are of the"
-    " trace's requests, not of other traffic."
-)
+CAVEATS = {
+    "windows": "Windows of accepted text stand in for drafts: what rejected drafts load is not in it.",
+    "about": "Standard errors and intervals are of the trace's requests, not of other traffic.",
+}
 SHOWN = (1, 2, 4, 8, 16, 32)  # windows in the summary
 
 Table = tuple[str, list[str], list[list[str]]]
@@ -46,7 +46,7 @@ def render(folder: Path) -> list[str]:
         "pictures": pictures,
         "tables": _tables(trace),
         "as_read": _as_read(trace),
-        "caveat": CAVEAT,
+        "caveat": _caveat(trace),
     }
     return page.write(folder, Page("trace.html.j2", filling, pictures))
 
@@ -56,7 +56,11 @@ def brief(folder: Path) -> Brief:
     trace = Described.read(folder)
     sentences = [f"{trace.subject}."]
     sentences += [f"- {say(trace)[0]}." for frame, say, _ in FIGURES.values() if frame in trace]
-    return Brief(sentences, _tables(trace) + _as_read(trace), CAVEAT)
+    return Brief(sentences, _tables(trace) + _as_read(trace), _caveat(trace))
+
+
+def _caveat(trace: Described) -> str:
+    return " ".join(said for frame, said in CAVEATS.items() if frame in trace)
 
 
 def _tables(trace: Described) -> list[Table]:
@@ -101,7 +105,7 @@ def _ranks(trace: Described) -> Table:
             f"{row['assignments']:.2f}" + ("" if row["distinct"] is None else f" / {row['distinct']:.2f}")
             for row in line.to_dicts()
         ]
-        lines.append(["no end" if batch is None else f"{batch}", *cells])
+        lines.append(["limit" if batch is None else f"{batch}", *cells])
     return ("Hottest rank ÷ mean, by assignments / distinct experts", ["batch", *(f"EP{way}" for way in ways)], lines)
 
 

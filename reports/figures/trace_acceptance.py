@@ -14,8 +14,8 @@ MOST = 16  # strata that one figure can show
 def runs(trace: Described, title: str) -> Figure:
     """Hazard and survival by depth, with intervals over requests; a thin line per drafted length."""
     rows = trace.whole("runs").sort("depth")
-    guide = "hazard: accepted, of those still going · survival: accepted up to here · bars: 95 % over requests"
-    figure, (axes, below) = style.canvas(5.2, title, trace.subject, guide, panels=(1, 1))
+    guide = "hazard: of the runs that got here · survival: of all · bars: 95 % over requests"
+    figure, (axes, below) = style.canvas(5.2, title, trace.subject, guide, panels=(1, 1), right=0.4)
     lengths = trace.strata("runs", "drafted")[:MOST]
     for value, line in lengths:
         for panel, column in ((axes, "hazard"), (below, "survival")):
@@ -36,12 +36,12 @@ def runs(trace: Described, title: str) -> Figure:
         low, high = (100 * rows[f"{column}_{end}"].fill_null(rows[column]).to_numpy() for end in ("p025", "p975"))
         bars = np.abs(np.stack([share - low, high - share]))
         panel.errorbar(rows["depth"].to_numpy(), share, bars, color=MEASURED, marker=marker, ms=5, capsize=2.5)
-        panel.set(ylabel=f"{column} (%)", ylim=(0, 103))
+        panel.set(ylabel=f"{column} (%)", ylim=(0, 112))
         panel.margins(x=0.06)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-        end = rows.row(-1, named=True)
-        labels: list[style.Label] = [(end["depth"], 100 * end[column], "all steps", MEASURED)]
-        style.label_ends(panel, labels)
+        for depth, level in zip(rows["depth"], share, strict=True):
+            where: style.Look = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
+            panel.annotate(f"{level:.0f} %", (depth, level), color=MEASURED, size=9, weight="bold", **where)
     below.set_xlabel("depth (drafts after the last emitted token)" + ("; brown: by drafted length" if lengths else ""))
     axes.xaxis.set_major_formatter(NullFormatter())
     return figure
@@ -55,7 +55,7 @@ def weightings(trace: Described, title: str) -> Figure:
         prefix = "temperature " if by == "temperature" else ""
         ranked = sorted(held, key=lambda named: -float(named[1]["tokens_per_step"][0]))
         kinds += [(prefix + value, rows) for value, rows in ranked[: MOST if len(held) > 1 else 0]]
-    guide = "dot: all tokens ÷ all steps · hollow: average request · diamond: average token · line: 5–95 % of requests"
+    guide = "dot: tokens ÷ steps · ring: average request · diamond: average token · bar: 5–95 %"
     figure, (axes,) = style.canvas(1.9 + 0.27 * len(kinds), title, trace.subject, guide, right=0.3)
     box = axes.get_position()
     axes.set_position((1.75 / style.WIDTH, box.y0, box.x1 - 1.75 / style.WIDTH, box.height))
@@ -77,13 +77,14 @@ def memory(trace: Described, title: str) -> Figure | None:
     rows = trace.whole("spread", statistic="autocorrelation").sort("lag")
     if rows.is_empty():
         return None
-    guide = "within a turn, its mean taken out and that bias corrected · bars: ± 2 standard errors (requests)"
+    guide = "within a turn, its mean taken out, that bias corrected · bars: ± 2 standard errors"
     figure, (axes,) = style.canvas(3.6, title, trace.subject, guide)
     lags = rows["lag"].to_list()
     error = 2 * rows["trace_se"].fill_null(0).to_numpy()
     axes.errorbar(range(len(lags)), rows["estimate"].to_numpy(), error, color=MEASURED, marker="o", ms=5, capsize=2.5)
     axes.axhline(0, color=style.INK, linewidth=1, linestyle=DASHED, zorder=1)
-    axes.set(xlabel="lag (steps apart)", ylabel="autocorrelation of\ntokens per step")
+    axes.set(xlabel="lag (steps apart)", ylabel="autocorrelation")
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     axes.set_xticks(range(len(lags)), [str(lag) for lag in lags])
     axes.margins(x=0.05)
     style.label_ends(axes, [(len(lags) - 1, 0.0, "no memory", style.INK)])

@@ -21,7 +21,7 @@ BAND: style.Look = {"alpha": 0.16, "linewidth": 0}
 def load(trace: Described, title: str) -> Figure:
     """Experts in effect by layer, and the hottest expert over the mean."""
     rows = trace.layers("load").drop_nulls("hottest")
-    guide = "solid: as many equal experts would be as concentrated · hollow: same by entropy · dashed: all alike"
+    guide = "as many equally used experts would be as concentrated (inverse Simpson; entropy)"
     figure, (axes, below) = style.canvas(4.9, title, trace.subject, guide, panels=(1.7, 1))
     place = rows["layer"].to_numpy()
     hollow: style.Look = {"mfc": style.PAPER, "ms": 4.5, "linewidth": 1}
@@ -38,7 +38,7 @@ def load(trace: Described, title: str) -> Figure:
         [
             (last["layer"], trace.experts, f"all {trace.experts} alike", style.INK),
             (last["layer"], last["exp_entropy"], "by entropy", POPULARITY),
-            (last["layer"], last["effective_experts"], "inverse Simpson", MEASURED),
+            (last["layer"], last["effective_experts"], "in effect", MEASURED),
         ],
     )
     below.autoscale_view()
@@ -56,7 +56,7 @@ def overlap(trace: Described, title: str) -> Figure | None:
     rows = trace.mean("overlap", pair="lag").sort("lag")
     if rows.is_empty():
         return None
-    guide = "line: mean over layers, ± 2 standard errors (requests) · band: from the least to the most of any layer"
+    guide = "line: mean over layers ± 2 standard errors · band: all layers"
     figure, (axes,) = style.canvas(4.2, title, trace.subject, guide, right=1.75)
     lags = rows["lag"].to_list()
     extremes = (
@@ -87,7 +87,7 @@ def overlap(trace: Described, title: str) -> Figure | None:
 def windows(trace: Described, title: str) -> Figure:
     """Distinct experts against the window, beside uniform routing and popularity."""
     rows = trace.mean("windows").sort("window")
-    guide = "solid: measured · dotted: measured popularity, independent tokens · dashed: uniform · band: layers"
+    guide = "band: all layers · popularity: as popular as measured, but independent tokens"
     figure, (axes,) = style.canvas(4.2, title, trace.subject, guide)
     sizes = rows["window"].to_list()
     band = trace.layers("windows").group_by("window").agg(low=pl.col("distinct").min(), high=pl.col("distinct").max())
@@ -110,32 +110,28 @@ def windows(trace: Described, title: str) -> Figure:
 
 
 def batches(trace: Described, title: str) -> Figure:
-    """Distinct experts against batch, a line per window, beside uniform routing."""
-    rows = trace.mean("batches")
-    sizes = rows["window"].unique().sort().to_list()
-    guide = "solid, filled: measured · dashed, hollow: uniform routing · window: tokens of each request"
+    """Distinct experts against the tokens of a step, a line per window: uniform routing knows one line only."""
+    rows = trace.mean("batches").with_columns(tokens=pl.col("batch") * pl.col("window")).sort("tokens")
+    guide = "solid: 1, 2, 4 .. 64 requests with that many tokens each · band: ± 2 standard errors"
     figure, (axes,) = style.canvas(4.4, title, trace.subject, guide)
+    every = rows.unique("tokens", keep="first", maintain_order=True)
     labels: list[style.Label] = []
+    for column, colour, look in (("uniform", UNIFORM, DASHED), ("popularity", POPULARITY, DOTTED)):
+        axes.plot(every["tokens"].to_numpy(), every[column].to_numpy(), color=colour, linestyle=look, linewidth=1.6)
+        labels.append((int(every["tokens"][-1]), float(every[column][-1]), column, colour))
+    sizes = rows["window"].unique().sort().to_list()
     for size, marker, colour in zip(sizes, style.MARKERS, style.shades(len(sizes)), strict=False):
-        line = rows.filter(pl.col("window") == size).sort("batch")
-        at = line["batch"].to_numpy()
-        look: style.Look = {"color": colour, "marker": marker, "ms": 5}
-        axes.plot(at, line["uniform"].to_numpy(), **look | {"linestyle": DASHED, "mfc": style.PAPER, "linewidth": 1})
-        axes.plot(at, line["distinct"].to_numpy(), linewidth=1.8, **look)
-        labels.append((int(at[0]), float(line["distinct"][0]), str(size), colour))
-    axes.set(xlabel="batch (requests decoded together)", ylabel="distinct experts per layer", ylim=(0, None))
-    _doubling(axes, rows["batch"].unique().sort().to_list())
-    for x, y, text, colour in labels:
-        axes.annotate(
-            f"window {text}",
-            (x, y),
-            xytext=(7, -4),
-            textcoords="offset points",
-            color=colour,
-            size=9,
-            weight="bold",
-            va="top",
-        )
+        line = rows.filter(pl.col("window") == size)
+        at, distinct = line["tokens"].to_numpy(), line["distinct"].to_numpy()
+        error = 2 * line["distinct_trace_se"].fill_null(0).to_numpy()
+        axes.fill_between(at, distinct - error, distinct + error, color=colour, **BAND)
+        axes.plot(at, distinct, color=colour, marker=marker, ms=5, linewidth=1.8)
+        where: style.Look = {"xytext": (7, -3), "textcoords": "offset points", "va": "top"}
+        named = "1 token each" if size == 1 else str(size)
+        axes.annotate(named, (at[0], distinct[0]), color=colour, size=9, weight="bold", **where)
+    axes.set(xlabel="tokens in a step (batch × tokens each)", ylabel="distinct experts per layer", ylim=(0, None))
+    _doubling(axes, every["tokens"].to_list())
+    style.label_ends(axes, labels)
     return figure
 
 
@@ -143,12 +139,12 @@ def ranks(trace: Described, title: str) -> Figure:
     """The hottest rank over the mean against the number of ranks, by assignments and by distinct experts."""
     rows, ways = trace["ranks"], trace["ranks"]["ranks"].unique().sort().to_list()
     drawn = rows.filter(pl.col("window") == 1)
-    guide = "one token per request · dashed: a batch without end, where popularity alone is left · 1: all ranks alike"
+    guide = "one token per request · limit: a large batch, where popularity alone is left"
     figure, panels = style.canvas(
         5.2 if drawn.height else 3.6, title, trace.subject, guide, panels=(1, 1) if drawn.height else (1,)
     )
     end = rows.filter(pl.col("batch").is_null()).sort("ranks")
-    labels: list[list[style.Label]] = [[(ways[-1], end["assignments"][-1], "no end", style.INK)], []]
+    labels: list[list[style.Label]] = [[(ways[-1], end["assignments"][-1], "limit", style.INK)], []]
     panels[0].plot(ways, end["assignments"].to_numpy(), color=style.INK, linestyle=DASHED, linewidth=1.4)
     batches = drawn["batch"].unique().sort().to_list()
     for batch, marker, colour in zip(batches, style.MARKERS, style.shades(len(batches)), strict=False):

@@ -14,9 +14,9 @@ import polars as pl
 
 from traces.describe.rows import Rows
 from traces.describe.sums import WINDOWS
-from traces.describe.unions import SIZES
 from traces.schema import Schema
 
+SIZES = (1, 4, 16, 64)  # requests in a batch
 DRAWS, MOST = 256, 64  # ranks beyond MOST are not studied
 
 RANKS: Schema = {

@@ -22,7 +22,7 @@ from traces.describe.jackknife import Sums, with_error
 from traces.describe.sums import DEEPEST, WINDOWS, Routing
 from traces.schema import Schema
 
-SIZES = (1, 4, 16, 64)  # requests in a batch
+SIZES = (1, 2, 4, 8, 16, 32, 64)  # requests in a batch
 
 WINDOWS_SEEN: Schema = {
     "layer": pl.Int64,  # null: mean over the layers
