@@ -39,7 +39,7 @@ def degrees(experts: int) -> list[int]:
 def limit(uses: np.ndarray) -> pl.DataFrame:
     """RANKS without batch, of uses [layers, experts]."""
     rows = [
-        {"ranks": ranks, "assignments": float(np.mean(_hottest(_by_rank(uses, ranks))))}
+        {"ranks": ranks, "assignments": float(np.mean(_hottest(_by_rank(uses.T, ranks))))}
         for ranks in degrees(uses.shape[1])
     ]
     return pl.DataFrame([{name: row.get(name) for name in RANKS} for row in rows], schema=RANKS)
@@ -87,26 +87,27 @@ def _draw(experts: np.ndarray, count: int, drawn: _Windows, rng: np.random.Gener
     """Hottest rank over mean [batches, degrees, 2] of one draw, by assignments and by distinct experts."""
     most = max(SIZES)
     at = drawn.draw(rng, most)
-    ids = np.asarray(experts[np.sort(at.ravel())])[np.argsort(np.argsort(at.ravel()))].astype(np.int64)
+    ids = np.asarray(experts[at.ravel()], np.int64)
     layers = ids.shape[1]
     ids = ids.reshape(most, -1, layers, ids.shape[2])
-    code = (np.arange(most)[:, None, None, None] * layers + np.arange(layers)[:, None]) * count + ids
-    uses = np.bincount(code.ravel(), minlength=most * layers * count).reshape(most, layers, count)
+    code = (ids * most + np.arange(most)[:, None, None, None]) * layers + np.arange(layers)[:, None]
+    together = np.bincount(code.ravel(), minlength=count * most * layers).astype(np.int32)
+    together = together.reshape(count, most, layers)  # experts first: sums and maxima over them are fast
     out = np.empty((len(SIZES), len(ways), 2))
     for place, batch in enumerate(SIZES):
-        together = uses.reshape(-1, batch, layers, count).sum(axis=1)
-        for kind, of in enumerate((together, together > 0)):
+        together = together.reshape(count, most // batch, -1, layers).sum(axis=2, dtype=np.int32)
+        for kind, of in enumerate((together, (together > 0).astype(np.int32))):
             loads = _by_rank(of, ways[-1])
             for number in range(len(ways) - 1, -1, -1):
                 out[place, number, kind] = _hottest(loads).mean()
-                loads = loads.reshape(*loads.shape[:-1], -1, 2).sum(axis=-1)
+                loads = loads[0::2] + loads[1::2]
     return out
 
 
 def _by_rank(of: np.ndarray, ranks: int) -> np.ndarray:
-    """Sums [..., ranks] over contiguous runs of experts [..., experts]."""
-    return np.asarray(of.reshape(*of.shape[:-1], ranks, -1).sum(axis=-1))
+    """Sums [ranks, ...] over contiguous runs of experts [experts, ...]."""
+    return np.asarray(of.reshape(ranks, -1, *of.shape[1:]).sum(axis=1, dtype=of.dtype))
 
 
 def _hottest(loads: np.ndarray) -> np.ndarray:
-    return np.asarray(loads.max(axis=-1) / loads.mean(axis=-1))
+    return np.asarray(loads.max(axis=0) * (len(loads) / loads.sum(axis=0)))

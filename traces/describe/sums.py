@@ -127,8 +127,10 @@ def _shared(ids: np.ndarray, count: int, block: _Block, groups: int) -> np.ndarr
             np.bitwise_or(words, bit, out=words, where=word == place)
     found = np.zeros((groups, len(LAGS)))
     for place, lag in enumerate(LAGS):
-        later = slice(max(block.halo, lag), len(ids))
-        earlier = slice(later.start - lag, len(ids) - lag)
+        first = max(block.halo, lag)
+        if first >= len(ids):
+            break
+        later, earlier = slice(first, None), slice(first - lag, len(ids) - lag)
         common = np.bitwise_count(bits[:, later] & bits[:, earlier]).sum(axis=0)
         common[block.local[later] < lag] = 0
         found[:, place] = np.bincount(block.group[later], common, minlength=groups)
