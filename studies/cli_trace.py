@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from montecarlo.errors import InputError
-from studies import catalog
+from studies import catalog, cli_describe
 from traces import importers, store
 from traces.request import Shape
 
 app = typer.Typer(help="Recorded traces.")
-NOT_BUILT = {"describe": "describing", "fit": "fitting", "synthesise": "synthesising", "capture": "capturing"}
+app.command("describe")(cli_describe.command)
+NOT_BUILT = {"fit": "fitting", "synthesise": "synthesising", "capture": "capturing"}
 
 
 @app.callback()
