@@ -45,8 +45,8 @@ def read(files: Sequence[File]) -> AcceptanceLog:
             )
     if len(files) != 2:
         raise InputError(
-            f"{named(files)}: {len(files)} scrape(s) of /metrics; counters run since the server's start, so give two, the "
-            "earlier first (one from before the traffic, one from after)"
+            f"{named(files)}: {len(files)} scrape(s) of /metrics; counters run since the server's start, so give two, "
+            "the earlier first (one from before the traffic, one from after)"
         )
     before, after = scrapes
     difference = _difference(before, after, faults)
