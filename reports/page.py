@@ -84,9 +84,9 @@ def render(folder: Path) -> list[str]:
 
 
 def _study(name: str) -> Any:
-    from reports import optimal_k
+    from reports import economics, optimal_k
 
-    return {"optimal-k": optimal_k}[name]
+    return {"optimal-k": optimal_k, "economics": economics}[name]
 
 
 def _filled(read: Results, page: Page, configuration: Path) -> str:

@@ -76,12 +76,13 @@ def canvas(
     guide: str,
     *,
     panels: Sequence[float] = (1,),
+    left: float = LEFT,
     right: float = RIGHT,
 ) -> tuple[Figure, list[Axes]]:
     """A figure with a heading, and panels below each other in the given proportions.
 
     height: inches, before a heading of more than one line adds to it. title: the finding. subject: of what.
-    guide: how to read the marks. right: the margin there, inches.
+    guide: how to read the marks. left, right: the margins there, inches.
     """
     heading = _lines(title, TITLE_CHARACTERS)
     under = [*_lines(subject, SUBTITLE_CHARACTERS), *_lines(guide, SUBTITLE_CHARACTERS)]
@@ -96,7 +97,7 @@ def canvas(
         len(panels),
         1,
         height_ratios=list(panels),
-        left=LEFT / WIDTH,
+        left=left / WIDTH,
         right=1 - right / WIDTH,
         top=1 - (TOP + extra) / tall,
         bottom=BOTTOM / tall,
