@@ -1,7 +1,7 @@
 """What the ablation shows: from the post's prices to the true model, step by step."""
 
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import polars as pl
 
@@ -82,9 +82,7 @@ def sentence(frame: pl.DataFrame) -> str:
     """Every step that moves the gutter at the shown context, and what all of them do to the gain."""
     along = _along(frame)
     moves = [
-        f"{name} ({'gone' if now == NONE else now})"
-        for (_, before), (name, now) in zip(along, along[1:], strict=False)
-        if now != before
+        f"{name} ({'gone' if now == NONE else now})" for (_, before), (name, now) in pairwise(along) if now != before
     ]
     said = f"At {context(frame):,} tokens of context the gutter is batch {along[0][1]} with {along[0][0]}"
     if along[0][1] == NONE:

@@ -7,6 +7,7 @@ import polars as pl
 
 from reports.words import span
 
+
 @dataclass(frozen=True)
 class Cell:
     """An intensity, and whether it is at or past the ridge."""

@@ -25,7 +25,7 @@ class Tick:
     @property
     def verdict(self) -> str:
         """Whether it holds, as a word and a mark."""
-        return "✓ holds" if self.holds else "✗ does not"
+        return "✓\N{NO-BREAK SPACE}holds" if self.holds else "✗\N{NO-BREAK SPACE}does not\N{NO-BREAK SPACE}hold"
 
 
 @dataclass(frozen=True)

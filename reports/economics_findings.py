@@ -154,8 +154,8 @@ def ledger_sentence(share: Share) -> str:
         whole = total.filter(batch=batch)["marginal_cost"].item()
         phrases.append(f"{whole:.2f} at batch {batch:,} ({term(first['term'])} {first['marginal_cost']:.2f})")
     return (
-        f"The cost of one more token of the window, in plain tokens of the same batch, at {ledger_context(share):,} tokens"
-        f" of context: {listed(phrases)}; in brackets the term that weighs most."
+        "The cost of one more token of the window, in plain tokens of the same batch, at"
+        f" {ledger_context(share):,} tokens of context: {listed(phrases)}; in brackets the term that weighs most."
     )
 
 
@@ -195,8 +195,8 @@ def map_sentence(share: Share) -> str:
         phrases.append(f"{pays} drafting pays at every batch that fits")
     said = listed(phrases) if phrases else f"up to alpha {every[-1]:.2f} some batches lose by drafting"
     return (
-        f"At {share.context:,} tokens of context, {said}. Every alpha of the map is i.i.d.; the strip and the line below"
-        f" it are the scenario's own {share.acceptance}."
+        f"At {share.context:,} tokens of context, {said}. Every alpha of the map is i.i.d.; the strip and the line"
+        f" below it are the scenario's own {share.acceptance}."
     )
 
 

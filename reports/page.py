@@ -84,9 +84,9 @@ def render(folder: Path) -> list[str]:
 
 
 def _study(name: str) -> Any:
-    from reports import economics, optimal_k
+    from reports import economics, frontier, optimal_k
 
-    return {"optimal-k": optimal_k, "economics": economics}[name]
+    return {"optimal-k": optimal_k, "economics": economics, "frontier": frontier}[name]
 
 
 def _filled(read: Results, page: Page, configuration: Path) -> str:

@@ -12,9 +12,9 @@ CAVEAT = (
 )
 
 EXACT_CAVEAT = (
-    "All of this is in closed form at roofline prices: distinct experts are counted on average and no traffic is drawn, "
-    "so there are no odds here. Where it was measured, on gpt-oss-120b with one H200, real gains were larger at batch 1 "
-    "and several times smaller at large batch."
+    "All of this is in closed form at roofline prices: distinct experts are counted on average and no traffic is "
+    "drawn, so there are no odds here. Where it was measured, on gpt-oss-120b with one H200, real gains were larger "
+    "at batch 1 and several times smaller at large batch."
 )
 
 

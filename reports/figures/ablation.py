@@ -20,7 +20,9 @@ def lengths(frame: pl.DataFrame) -> Figure | None:
     sizes = shown(rows)
     names = rows.select("step", "name").unique(maintain_order=True)["name"].to_list()
     cells = {(row["step"], row["batch"]): row for row in rows.iter_rows(named=True)}
-    subject = f"the post's DeepSeek-V4-Flash at {ablation.context(frame):,} tokens of context; each step keeps those above"
+    subject = (
+        f"the post's DeepSeek-V4-Flash at {ablation.context(frame):,} tokens of context; each step keeps those above"
+    )
     guide = "large: best draft length · small: its speedup · orange: draft nothing"
     height = 1.75 + TALL * len(names)
     figure, (axes,) = style.canvas(height, ablation.title(frame), subject, guide, left=LEFT, right=0.14)

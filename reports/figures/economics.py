@@ -174,5 +174,3 @@ def _own_gains(axes: Axes, share: Share, sizes: list[int]) -> None:
     axes.set_ylim(min(low, 0.9), max(high, 1.2))
     note: style.Look = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center", "size": 9}
     axes.annotate("1: no gain", (1, 1), xytext=(10, 0), color=style.QUIET, **note)
-
-
