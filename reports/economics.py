@@ -60,12 +60,13 @@ def brief(found: Results) -> Brief:
     parts = _shares(found)
     sentences = [f"{share.subject}: {findings.verdict(share)}" for share in parts]
     sentences.append(f"The post's statements, its audit and the discussion: {claims.counts(found['claims'])}.")
-    sentences.append(f"From the post's prices to the true model: {ablation.sentence(found['ablation'])}")
+    steps = ablation.sentence(found["ablation"])
+    sentences.append(f"From the post's prices to the true model: {steps[:1].lower()}{steps[1:]}")
     tables = []
     for share in parts:
         headings = ["batch", *(f"{context:,} tokens" for context in share.contexts)]
         if share.contexts:
-            rows = [[batch, *("  ".join(cell) for cell in cells)] for batch, cells in best_lengths(share)]
+            rows = [[batch, *("  ".join(cell).strip() for cell in cells)] for batch, cells in best_lengths(share)]
             tables.append((f"{share.name}: best draft length and its speedup", headings, rows))
     return Brief(sentences, tables, EXACT_CAVEAT)
 

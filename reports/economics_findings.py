@@ -116,8 +116,8 @@ def intensity_sentence(share: Share) -> str:
         f" {near['dense'] / rows['dense'][0]:.0f} times. Past it the experts' line rises in proportion."
     )
     if crossing(share, "moe") is None:
-        return f"{said} Up to {last:,} tokens they stay below the ridge of {ridge:,.0f} FLOP per byte."
-    return f"{said} Right of the crossing, past the ridge of {ridge:,.0f} FLOP per byte, they are compute-bound."
+        return f"{said} Up to {last:,} tokens they stay below the ridge of {ridge:,.5g} FLOP per byte."
+    return f"{said} Right of the crossing, past the ridge of {ridge:,.5g} FLOP per byte, they are compute-bound."
 
 
 def ledger_context(share: Share) -> int:
@@ -132,23 +132,23 @@ def ledger_rows(share: Share) -> pl.DataFrame:
 
 
 def ledger_title(share: Share) -> str:
-    """Where a draft is cheapest, and where it costs more than a plain token."""
+    """Where a draft is cheapest, and where it costs more than one."""
     total = _rounded_total(share)
     low = total.sort("marginal_cost", maintain_order=True).row(0, named=True)
     if total["marginal_cost"].n_unique() == 1:
         one = f"batch {low['batch']:,}" if total.height == 1 else "every batch"
         return f"A draft costs {low['marginal_cost']:.2f} of a plain token at {one}"
-    dear = total.filter(pl.col("marginal_cost") > 1)["batch"].to_list()
+    more = total.filter(pl.col("marginal_cost") > 1)["batch"].to_list()
     title = f"A draft is cheapest at batch {low['batch']:,}: {low['marginal_cost']:.2f} of a plain token"
-    return f"{title}; dearer than one from batch {dear[0]:,}" if dear else title
+    return f"{title}; costlier than one from batch {more[0]:,}" if more else title
 
 
 def ledger_sentence(share: Share) -> str:
-    """The term that weighs most at the smallest batch, at the dearest and at the largest."""
+    """The term that weighs most at the smallest batch, where a draft costs most, and at the largest."""
     rows, total = ledger_rows(share), _rounded_total(share)
-    dearest = total.sort("marginal_cost", descending=True, maintain_order=True)["batch"][0]
+    costliest = total.sort("marginal_cost", descending=True, maintain_order=True)["batch"][0]
     phrases = []
-    for batch in dict.fromkeys([total["batch"][0], dearest, total["batch"][-1]]):
+    for batch in dict.fromkeys([total["batch"][0], costliest, total["batch"][-1]]):
         parts = rows.filter(pl.col("batch") == batch, pl.col("term") != "total")
         first = parts.sort("marginal_cost", descending=True, maintain_order=True).row(0, named=True)
         whole = total.filter(batch=batch)["marginal_cost"].item()

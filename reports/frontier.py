@@ -68,7 +68,7 @@ def operating(share: Share) -> tuple[list[str], list[list[str]]]:
 
 def _reached(row: Row | None, priced: bool) -> list[str]:
     if row is None:
-        return ["none is", "–", "–", "–", *(["–"] if priced else [])]
+        return ["none", "–", "–", "–", *(["–"] if priced else [])]
     reached = [f"{row[f'tokens_per_second_{whose}']:,.0f}" for whose in ("user", "device")]
     money = [findings.dollars(row["dollars_per_million_tokens"])] if priced else []
     return [f"{row['batch']:,}", f"{row['draft_length']}", *reached, *money]

@@ -38,7 +38,7 @@ def lengths(frame: pl.DataFrame) -> Figure | None:
                 axes.text(place + 0.5, line + 0.78, f"{row['speedup']:.2f}", size=5.8, **middle)
     axes.set(xlim=(0, len(sizes)), ylim=(len(names), 0), xlabel=batches.BATCH)
     axes.set_xticks([place + 0.5 for place in range(len(sizes))], [_short(batch) for batch in sizes], size=7)
-    axes.set_yticks([line + 0.5 for line in range(len(names))], names, size=9, color=style.INK)
+    axes.set_yticks([line + 0.5 for line in range(len(names))], names, size=8.5, color=style.INK)
     axes.tick_params(length=0)
     axes.grid(False)
     axes.spines[:].set_visible(False)

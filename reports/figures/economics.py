@@ -39,7 +39,7 @@ def intensity(share: Share) -> Figure | None:
     figure, (axes,) = style.canvas(4.2, findings.intensity_title(share), share.name, guide)
     axes.set_yscale("log")
     axes.axhline(ridge, color=style.INK, linewidth=1, linestyle=EVEN, zorder=1)
-    labels: list[style.Label] = [(tokens[-1], ridge, f"ridge {ridge:,.0f}", style.INK)]
+    labels: list[style.Label] = [(tokens[-1], ridge, f"ridge {ridge:,.5g}", style.INK)]
     for column, colour, name in (("moe", SPARSE, "experts"), ("dense", DENSE, "if dense")):
         axes.plot(tokens, rows[column].to_numpy(), color=colour, linewidth=2)
         labels.append((tokens[-1], rows[column][-1], name, colour))
@@ -71,7 +71,7 @@ def ledger(share: Share) -> Figure | None:
     sizes = total["batch"].to_list()
     borders = batches.edges(sizes)
     subject = f"{share.name} at {findings.ledger_context(share):,} tokens of context"
-    guide = "bands: terms of the step · black: their sum r · dashed: as dear as a plain token"
+    guide = "bands: terms of the step · black: their sum r · dashed: a plain token"
     figure, (axes,) = style.canvas(4.4, findings.ledger_title(share), subject, guide)
     under = np.zeros(len(sizes))
     labels: list[style.Label] = []
