@@ -73,13 +73,25 @@ def render(folder: Path) -> list[str]:
     """Draw a folder's figures and write its `report.html`; returns the relative names of the files."""
     read = results.read(folder)
     page: Page = _study(read.study).page(read)
+    configuration = folder / "study.toml"
+    return write(
+        folder,
+        page,
+        study=read.study,
+        facts={name: _fact(value) for name, value in sorted(read.meta.items())},
+        configuration=configuration.read_text() if configuration.is_file() else "",
+    )
+
+
+def write(folder: Path, page: Page, **filling: Any) -> list[str]:
+    """Write a page's figures and `report.html`, its template filled with `filling` too; returns their names."""
     written = []
     for picture in page.pictures:
         for suffix, content in (("svg", picture.svg), ("png", picture.png)):
             name = f"figures/{picture.name}.{suffix}"
             write_atomically(folder / name, _writer(content))
             written.append(name)
-    write_atomically(folder / "report.html", _writer(_filled(read, page, folder / "study.toml").encode()))
+    write_atomically(folder / "report.html", _writer(_filled(page, filling).encode()))
     return [*written, "report.html"]
 
 
@@ -89,7 +101,7 @@ def _study(name: str) -> Any:
     return {"optimal-k": optimal_k, "economics": economics, "frontier": frontier}[name]
 
 
-def _filled(read: Results, page: Page, configuration: Path) -> str:
+def _filled(page: Page, filling: dict[str, Any]) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,  # names and notes come from users' files
@@ -100,12 +112,7 @@ def _filled(read: Results, page: Page, configuration: Path) -> str:
     )
     environment.filters["percent"] = percent
     environment.filters["unbroken"] = _unbroken
-    return environment.get_template(page.template).render(
-        **page.filling,
-        study=read.study,
-        facts={name: _fact(value) for name, value in sorted(read.meta.items())},
-        configuration=configuration.read_text() if configuration.is_file() else "",
-    )
+    return environment.get_template(page.template).render(**page.filling, **filling)
 
 
 def _unbroken(text: str) -> str:

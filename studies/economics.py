@@ -28,7 +28,8 @@ from studies.tasks import Arrays, Task
 
 ABOUT = "the post's charts in closed form, each of its claims checked, and its prices turned into the true model's"
 # The post's batches: 1 to 30,000, evenly by ratio, and those of its tables.
-BATCHES = tuple(sorted({*np.unique(np.round(np.geomspace(1, 30_000, 301))).astype(int).tolist(), 10_000, 12_000}))
+TABLED = (*(2**power for power in range(15)), 43, 10_000, 12_000)
+BATCHES = tuple(sorted({*np.unique(np.round(np.geomspace(1, 30_000, 301))).astype(int).tolist(), *TABLED}))
 ALPHAS = tuple(percent / 100 for percent in range(1, 100))
 TOKENS = tuple(sorted({*range(1, 512), *np.unique(np.round(np.geomspace(512, 12_000, 200))).astype(int).tolist()}))
 CONTEXTS, QUERIES = (512, 1024, 8192, 16_384, 131_072, 1_048_576), (1, 2, 3, 4, 8)  # of the table of attention

@@ -83,7 +83,7 @@ def test_every_targets_own_defaults_build(name: str) -> None:
     sets = [f"target={name}", f"hardware={device}", "batch=1", "draft_length=[0, 2]"]
     if TARGETS[name].get("post"):
         sets.append("prices=post")
-    built = scenario.build(scenario.fill(config.resolve(None, sets, {})), 0)
+    built = scenario.build(scenario.fill("optimal-k", config.resolve("optimal-k", None, sets, {})), 0)
     assert built.labels["target"] == name
     seconds = built.prices.other_seconds(1, np.array([0, 2]), 4096)
     assert np.all(np.isfinite(seconds))

@@ -14,13 +14,13 @@ from studies.config import Scenario, Study
 
 
 def resolved(*sets: str, **options: Any) -> Study:
-    return config.resolve(None, list(sets), options)
+    return config.resolve("optimal-k", None, list(sets), options)
 
 
 def from_file(folder: Path, text: str, *sets: str, **options: Any) -> Study:
     path = folder / "study.toml"
     path.write_text(text, "utf-8")
-    return config.resolve(path, list(sets), options)
+    return config.resolve("optimal-k", path, list(sets), options)
 
 
 @pytest.mark.parametrize(
@@ -62,16 +62,16 @@ def test_an_unknown_key_names_the_nearest_and_all(key: str, near: str) -> None:
 def test_the_keys_are_those_of_the_contract() -> None:
     named = "target hardware devices tp ep drafter prices routing acceptance tail batch context_tokens draft_length"
     stored = "weight_format expert_format kv_format activation_format drafter_format mla_form index_spread rollback"
-    assert {*named.split(), *stored.split(), "name"} == config.SCENARIO_KEYS
+    assert {*named.split(), *stored.split(), "name", *config.ONLY} == config.SCENARIO_KEYS
     assert {"worlds", "world_requests", "seed", "error", "trace"} == config.STUDY_KEYS
 
 
 def test_the_defaults_of_the_contract() -> None:
-    assert config.default().keys() == {"worlds", "world_requests", "seed", "scenario"}
+    assert config.default("optimal-k").keys() == {"worlds", "world_requests", "seed", "scenario"}
     study = resolved()
     assert (study.world_requests, study.seed, study.error, study.trace) == (512, 0, None, None)
     assert [s.target for s in study.scenario] == ["gpt-oss-120b", "deepseek-v4-flash"]
-    for one in study.scenario:
+    for one in scenario.fill("optimal-k", study).scenario:
         assert one.draft_length == list(range(9))
         assert one.tail == "request"
 
@@ -206,8 +206,8 @@ STUDIES = st.builds(
 def test_a_resolved_study_reads_back_as_it_was_written(tmp_path_factory: Any, study: Study) -> None:
     path = tmp_path_factory.getbasetemp() / "round-trip.toml"
     path.write_bytes(config.to_toml("optimal-k", study).encode())
-    assert config.resolve(path, [], {}) == study
-    assert config.to_toml("optimal-k", config.resolve(path, [], {})).encode() == path.read_bytes()
+    assert config.resolve("optimal-k", path, [], {}) == study
+    assert config.to_toml("optimal-k", config.resolve("optimal-k", path, [], {})).encode() == path.read_bytes()
 
 
 @settings(derandomize=True, deadline=None, max_examples=25, database=None)
@@ -235,15 +235,15 @@ def test_any_word_is_taken_by_set_as_toml_or_as_itself(word: str) -> None:
 
 
 def test_the_defaults_of_a_target_fill_what_a_scenario_leaves_open() -> None:
-    filled = scenario.fill(resolved("target=gpt-oss-20b")).scenario[0]
+    filled = scenario.fill("optimal-k", resolved("target=gpt-oss-20b")).scenario[0]
     assert (filled.drafter, filled.acceptance) == ("eagle-3", "gpt-oss-20b-eagle-3")
-    plain = scenario.fill(resolved("target=qwen3-30b-a3b")).scenario[0]
+    plain = scenario.fill("optimal-k", resolved("target=qwen3-30b-a3b")).scenario[0]
     assert (plain.drafter, plain.acceptance) == ("fraction:0.10", 0.75)
     assert plain.name
 
 
 def test_what_was_assumed_for_want_of_its_own_is_said() -> None:
-    study = scenario.fill(resolved("target=qwen3-30b-a3b"))
+    study = scenario.fill("optimal-k", resolved("target=qwen3-30b-a3b"))
     notes = " ".join(scenario.build(study, 0).notes)
     assert "0.1 of an undrafted target step" in notes
     assert "i.i.d. with probability 0.75" in notes
@@ -252,10 +252,10 @@ def test_what_was_assumed_for_want_of_its_own_is_said() -> None:
 def test_a_trace_stands_in_for_routing_only_where_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.npz").write_bytes(b"not read here")
     text = f"trace = '{tmp_path / 't.npz'}'\n[[scenario]]\nname = 'a'\n[[scenario]]\nname = 'b'\nrouting = 'uniform'"
-    filled = scenario.fill(from_file(tmp_path, text)).scenario
+    filled = scenario.fill("optimal-k", from_file(tmp_path, text)).scenario
     assert [one.routing for one in filled] == ["trace", "uniform"]
 
 
 def test_filling_twice_changes_nothing() -> None:
-    once = scenario.fill(resolved())
-    assert scenario.fill(once) == once
+    once = scenario.fill("optimal-k", resolved())
+    assert scenario.fill("optimal-k", once) == once

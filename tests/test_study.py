@@ -28,7 +28,9 @@ def simulated(trace: Path | None = None, **keys: str) -> tuple[Results, dict[str
     """A study and its blocks, without a folder; the target is small and the requests are few."""
     given = {"target": "olmoe-1b-7b", "world_requests": "24", "worlds": str(WORLDS)} | keys
     options = {"trace": None if trace is None else str(trace)}
-    resolved = scenario.fill(config.resolve(None, [f"{key}={value}" for key, value in given.items()], options))
+    resolved = scenario.fill(
+        "optimal-k", config.resolve("optimal-k", None, [f"{key}={value}" for key, value in given.items()], options)
+    )
     listed = optimal_k.tasks(resolved, resolved.worlds)
     done = {task.name: task.function(*task.arguments) for task in listed}
     return optimal_k.conclude(resolved, resolved.worlds, done, {}), done
@@ -106,7 +108,7 @@ def test_more_scenarios_change_none(base: Results, tmp_path: Path) -> None:
         + "".join(f"{key} = {value}\n" for key, value in BASE.items())
         + "[[scenario]]\ntarget = 'llama-3-8b'\n[[scenario]]\ntarget = 'olmoe-1b-7b'\n"
     )
-    resolved = scenario.fill(config.resolve(both, [], {}))
+    resolved = scenario.fill("optimal-k", config.resolve("optimal-k", both, [], {}))
     listed = optimal_k.tasks(resolved, resolved.worlds)
     done = {task.name: task.function(*task.arguments) for task in listed}
     same_in_shared_cells(base, optimal_k.conclude(resolved, WORLDS, done, {}))
@@ -304,7 +306,9 @@ def test_uniform_routing_costs_what_the_exact_law_says(tail: str, batch: int) ->
     found, done = simulated(
         batch=str(batch), draft_length="[0, 1, 4]", routing="uniform", tail=tail, worlds="48", drafter="fraction:0.2"
     )
-    resolved = scenario.fill(config.resolve(None, ["target=olmoe-1b-7b", "drafter=fraction:0.2"], {}))
+    resolved = scenario.fill(
+        "optimal-k", config.resolve("optimal-k", None, ["target=olmoe-1b-7b", "drafter=fraction:0.2"], {})
+    )
     built = scenario.build(resolved, 0)
     tokens = batch * (lengths + 1)
     pmf = exact.distinct_pmf(built.experts, built.top_k, int(tokens.max()))[tokens]
