@@ -65,7 +65,7 @@ def number(value: float | None, unit: str = "") -> str:
         return "–"
     plain = f"{value:,.0f}" if abs(value) >= LARGE else f"{value:,.6g}"
     plain = plain.replace("-", "\N{MINUS SIGN}")
-    return f"{plain}\N{NO-BREAK SPACE}{unit}" if unit else plain
+    return f"{plain} {unit}" if unit else plain
 
 
 def needed(predicate: str) -> str:
