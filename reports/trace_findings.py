@@ -64,7 +64,7 @@ def batches(trace: Described) -> tuple[str, str]:
         f"Most at batch {batch} with {_tokens(window)} each: {row['distinct']:.1f} distinct experts, under uniform"
         f" routing {row['uniform']:.1f}."
     )
-    if (1, 4) in rows:
+    if {(1, 4), (4, 1)} <= rows.keys():
         said += (
             f" Four tokens of one request read {rows[1, 4]['distinct']:.1f} experts, one token of four requests"
             f" {rows[4, 1]['distinct']:.1f}: batch and window are not one axis."

@@ -59,7 +59,6 @@ mistake("acceptance profile as routing", run(routing="gpt-oss-20b-eagle-3"), "ac
 # Known, and refused by name because they are not built.
 for study_command in (
     ["compare", "a", "b"],
-    ["trace", "describe", "t"],
     ["trace", "fit", "t", "--out", "p.toml"],
     ["trace", "synthesise", "p.toml"],
     ["trace", "capture"],
