@@ -41,26 +41,17 @@ class Scenario:
     @property
     def context(self) -> int:
         """The context shown where only one can be: 4,096 tokens if priced, else the smallest priced."""
-        contexts = (self.priced if self.priced.height else self.grid)["context_tokens"].unique().sort().to_list()
-        return USUAL_CONTEXT if USUAL_CONTEXT in contexts else int(contexts[0])
+        return shown_context((self.priced if self.priced.height else self.grid)["context_tokens"])
 
     @property
     def drafter(self) -> str:
         """The drafter in words."""
-        name = str(self.grid["drafter"][0] or "")
-        kind, _, cost = name.partition(":")
-        if kind == "free":
-            return "a free drafter"
-        if kind == "fraction" and cost:
-            return f"a drafter that costs {cost} of a target step per draft"
-        return name
+        return drafter_in_words(str(self.grid["drafter"][0] or ""))
 
     @property
     def subject(self) -> str:
         """What the scenario is about, in words: its name, drafter and shown context."""
-        named = not self.drafter or self.drafter.lower() in self.name.lower()
-        drafter = "" if named else f" with {self.drafter}"
-        return f"{self.name}{drafter} at {self.context:,} tokens of context"
+        return subject(self.name, self.drafter, self.context)
 
     def choices(self) -> list[Row]:
         """One row per batch x context: the columns of `best`, and the grid rows `at` of the recommended length
@@ -105,6 +96,27 @@ def _speedup(row: Row) -> float:
     return float(row["speedup"])
 
 
+def shown_context(contexts: pl.Series) -> int:
+    """The context shown where only one can be: 4,096 tokens if it is there, else the smallest."""
+    return USUAL_CONTEXT if USUAL_CONTEXT in contexts else int(str(contexts.min()))
+
+
+def drafter_in_words(name: str) -> str:
+    """The id of a drafter as a phrase."""
+    kind, _, cost = name.partition(":")
+    if kind == "free":
+        return "a free drafter"
+    if kind == "fraction" and cost:
+        return f"a drafter that costs {cost} of a target step per draft"
+    return name
+
+
+def subject(name: str, drafter: str, context: int) -> str:
+    """A scenario's name, drafter and shown context; the drafter only where the name does not say it."""
+    named = not drafter or drafter.lower() in name.lower()
+    return f"{name}{'' if named else f' with {drafter}'} at {context:,} tokens of context"
+
+
 def split(results: Results) -> list[Scenario]:
     """The scenarios of the results, in the order they were studied."""
     names = results["results"]["scenario"].unique(maintain_order=True).to_list()
@@ -117,7 +129,7 @@ def split(results: Results) -> list[Scenario]:
             changes=_of(results["changes"], name).sort(["context_tokens", "batch_below"]),
             notes=results.notes.get(name, []),
         )
-        for name, slug in zip(names, _slugs(names), strict=True)
+        for name, slug in zip(names, slugs(names), strict=True)
     ]
 
 
@@ -125,11 +137,11 @@ def _of(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     return frame.filter(pl.col("scenario") == name)
 
 
-def _slugs(names: list[str]) -> list[str]:
+def slugs(names: list[str]) -> list[str]:
     """A short file name for each name; those that collide are told apart by a number."""
-    slugs: list[str] = []
+    found: list[str] = []
     for name in names:
         plain = re.sub(r"[^a-z0-9]+", "-", name.lower())[:60].strip("-") or "scenario"
         candidates = (plain if number == 1 else f"{plain}-{number}" for number in range(1, len(names) + 1))
-        slugs.append(next(slug for slug in candidates if slug not in slugs))
-    return slugs
+        found.append(next(slug for slug in candidates if slug not in found))
+    return found

@@ -25,7 +25,7 @@ Label = tuple[float, float, str, Colour]  # x, y, text, colour
 WIDTH = 6.2  # inches: letters grow a little in a page's column and stay legible on a phone
 LEFT, RIGHT, TOP, BOTTOM = 0.84, 1.3, 1.0, 0.6  # margins in inches; the right one holds line-end labels
 PNG_DPI = 150
-TITLE_CHARACTERS, SUBTITLE_CHARACTERS = 62, 88
+TITLE_CHARACTERS, SUBTITLE_CHARACTERS = 58, 88
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 SETTINGS: dict[Any, Any] = {
@@ -76,12 +76,13 @@ def canvas(
     guide: str,
     *,
     panels: Sequence[float] = (1,),
+    left: float = LEFT,
     right: float = RIGHT,
 ) -> tuple[Figure, list[Axes]]:
     """A figure with a heading, and panels below each other in the given proportions.
 
     height: inches, before a heading of more than one line adds to it. title: the finding. subject: of what.
-    guide: how to read the marks. right: the margin there, inches.
+    guide: how to read the marks. left, right: the margins there, inches.
     """
     heading = _lines(title, TITLE_CHARACTERS)
     under = [*_lines(subject, SUBTITLE_CHARACTERS), *_lines(guide, SUBTITLE_CHARACTERS)]
@@ -96,7 +97,7 @@ def canvas(
         len(panels),
         1,
         height_ratios=list(panels),
-        left=LEFT / WIDTH,
+        left=left / WIDTH,
         right=1 - right / WIDTH,
         top=1 - (TOP + extra) / tall,
         bottom=BOTTOM / tall,

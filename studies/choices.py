@@ -3,6 +3,7 @@
 Every function adds the assumptions it makes to `notes`, a sentence each.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from montecarlo.errors import InputError
 from montecarlo.post import Post
 from montecarlo.routing import Routing
 from studies import catalog, config, layers
-from traces import profiles
+from traces import by_depth, profiles, replay
 
 DEFAULTS = {"drafter": "fraction:0.10", "acceptance": 0.75}  # the post's, where a target names none
 
@@ -108,13 +109,18 @@ def _stand_in(target: str, key: str, given: Any) -> str:
     return f": the stand-in for a target without its own {key}; give yours with --set {key}=..." if same else ""
 
 
-def acceptance(given: Any, target: str, deepest: int, notes: list[str]) -> Acceptance:
-    """A probability (i.i.d.), a list (survival by depth), {hazard = [...]}, or a profile."""
-    if isinstance(given, str):
-        if given == "trace":
+def acceptance(given: Any, target: str, deepest: int, notes: list[str], trace: str | None = None) -> Acceptance:
+    """A probability (i.i.d.), a list (survival by depth), {hazard = [...]}, a profile, or that of a trace folder."""
+    if given == "trace":
+        if trace is None:
+            raise InputError("acceptance = trace needs a trace; give it with --trace PATH")
+        if "acceptance" not in replay.holds(Path(trace)):
             raise InputError(
-                "acceptance = trace: an npz routing trace records no runs; name a probability, a list or a profile"
+                f"acceptance = trace: {trace} records no accepted drafts; name a probability, a list or a profile"
             )
+        law, said = by_depth.acceptance(Path(trace))
+        notes += said
+    elif isinstance(given, str):
         if given not in profiles.shipped() and not given.endswith(".toml"):
             built = [p for p in profiles.shipped() if profiles.load(p).kind == "acceptance"]
             raise catalog.refuse(

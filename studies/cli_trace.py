@@ -28,6 +28,9 @@ def import_(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The trace folder to write.")],
     format: Annotated[str | None, typer.Option(metavar="F", help="The sources' format, where it is unclear.")] = None,
     target: Annotated[str | None, typer.Option(metavar="T", help="The model that was recorded.")] = None,
+    tree: Annotated[
+        str | None, typer.Option(metavar="N,N,...", help="Drafts were trees: their nodes at depth 1, 2, ...")
+    ] = None,
 ) -> None:
     """Read what an engine recorded into a trace folder, and say what was repaired."""
     shape = _shape(target)
@@ -42,12 +45,17 @@ def import_(
     ) as bar:
         shown = bar.add_task("reading", total=None)
         info = importers.read(
-            sources, out, format=format, shape=shape, progress=lambda tokens: bar.update(shown, completed=tokens)
+            sources,
+            out,
+            format=format,
+            shape=shape,
+            tree=_tree(tree),
+            progress=lambda tokens: bar.update(shown, completed=tokens),
         )
     _say(f"{out}: {_summary(info)}")
     for note in info["notes"]:
         _say(f"- {note}")
-    if "tokens" in info:
+    if "tokens" in info or info.get("steps"):
         _say(f"Use it: draftodds run optimal-k --set target={target or 'T'} --trace {out}")
 
 
@@ -78,7 +86,25 @@ def _shape(target: str | None) -> Shape:
     return Shape(layers=built.moe_layers, experts=built.moe.experts, top_k=built.moe.top_k, depth=built.layers)
 
 
+def _tree(given: str | None) -> list[int] | None:
+    if given is None:
+        return None
+    try:
+        return [int(nodes) for nodes in given.split(",")]
+    except ValueError as error:
+        raise InputError(f"--tree {given}: give the nodes at depth 1, 2, ..., as in 4,8,8,3,2") from error
+
+
 def _summary(info: dict[str, Any]) -> str:
+    parts = [_routed(info)] if "layers" in info else []
+    if "acceptance" in info:
+        steps = f"{info['steps']:,} verify steps" if info["steps"] else "shares only, no steps"
+        flags = "".join(f", {flag}" for flag in info["acceptance"]["flags"])
+        parts.append(f"acceptance ({info['acceptance']['format']}): {steps}{flags}.")
+    return " ".join(parts)
+
+
+def _routed(info: dict[str, Any]) -> str:
     shape = f"{len(info['layers'])} layers, {info['experts']} experts"
     if "tokens" in info:
         return f"{info['requests']:,} requests, {info['tokens']:,} tokens, {shape}, top {info['top_k']}."

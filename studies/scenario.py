@@ -67,7 +67,7 @@ def build(study: config.Study, index: int) -> Built:
         process = choices.routing(str(given.routing), layers, experts, top_k, notes)
         if isinstance(prices, Ideal) and prices.target.moe:
             process = process.limited(prices.target.moe.groups, prices.target.moe.top_groups)
-    acceptance = choices.acceptance(given.acceptance, given.target, max(lengths), notes)
+    acceptance = choices.acceptance(given.acceptance, given.target, max(lengths), notes, study.trace)
     requests = study.world_requests
     if recording:
         requests = min(requests, recording.text.requests)
@@ -132,17 +132,16 @@ def fill(name: str, study: config.Study) -> config.Study:
     bind the trace.
     """
     scenarios = []
+    held = replay.holds(Path(study.trace)) if study.trace is not None else set()
     for given in study.scenario:
         entry = catalog.entry("target", given.target)
-        tracing = study.trace is not None and given.routing is None
+        tracing = "routing" in held and given.routing is None
         filled = given.model_copy(
             update={
                 "drafter": entry.get("drafter", choices.DEFAULTS["drafter"])
                 if given.drafter is None
                 else given.drafter,
-                "acceptance": entry.get("acceptance", choices.DEFAULTS["acceptance"])
-                if given.acceptance is None
-                else given.acceptance,
+                "acceptance": _usual_acceptance(entry, held) if given.acceptance is None else given.acceptance,
                 "routing": ("trace" if tracing else _usual_routing(name, given))
                 if given.routing is None
                 else given.routing,
@@ -154,13 +153,18 @@ def fill(name: str, study: config.Study) -> config.Study:
     names = [scenario.name for scenario in scenarios]
     if len(set(names)) < len(names):
         raise InputError(f"two scenarios are called {next(n for n in names if names.count(n) > 1)!r}; give each a name")
-    if study.trace is not None and not any(scenario.routing == "trace" for scenario in scenarios):
+    if study.trace is not None and not any("trace" in (one.routing, one.acceptance) for one in scenarios):
         raise InputError(
-            f"trace {study.trace} is used for nothing: routing = {scenarios[0].routing}; leave out one of them"
+            f"trace {study.trace} is used for nothing: routing = {scenarios[0].routing}, acceptance = "
+            f"{scenarios[0].acceptance}; leave out one of them"
         )
     sha = replay.digest(Path(study.trace)) if study.trace is not None else None
     plain = study.model_dump() | {"scenario": [scenario.model_dump(warnings=False) for scenario in scenarios]}
     return config.validated(plain | {"trace_sha256": sha})
+
+
+def _usual_acceptance(entry: dict[str, Any], held: set[str]) -> Any:
+    return "trace" if "acceptance" in held else entry.get("acceptance", choices.DEFAULTS["acceptance"])
 
 
 def _usual_routing(name: str, given: config.Scenario) -> str:

@@ -111,7 +111,7 @@ trace("all of another model", packed(**made_up(layers=12, top_k=4)), "12 layers"
 trace("batch over its requests", GOOD, "batch is 7", "trace's 6 requests", batch="7")
 trace("for uniform routing", GOOD, "used for nothing", "routing = uniform", routing="uniform")
 trace("for a dense target", GOOD, "t.npz", "used for nothing", target="llama-3-8b")
-trace("as acceptance", GOOD, "acceptance = trace", "no runs", acceptance="trace")
+trace("as acceptance", GOOD, "acceptance = trace", "no accepted drafts", acceptance="trace")
 mistake("trace: not given", run(routing="trace"), "routing = trace", "--trace")
 mistake("trace: acceptance without one", run(acceptance="trace"), "acceptance = trace")
 

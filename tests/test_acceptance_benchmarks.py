@@ -206,6 +206,12 @@ def test_inferencex_modes_keep_their_temperature(tmp_path: Path) -> None:
         assert said in message
 
 
+def test_a_modes_own_temperature_goes_before_the_data_sets(tmp_path: Path) -> None:
+    shared = GOLDEN.replace("dataset: coding |", "dataset: coding | temperature: 1.0 |").replace("temp 0.7 ", "")
+    log = acceptance.read([saved(tmp_path, "g.yaml", shared)])
+    assert log.means["temperature"].to_list() == [0.6, 0.6, 1.0, 1.0]
+
+
 def test_real_step_logs_hold_what_their_source_says(data: Path) -> None:
     """Totals of the data's description; means by request, by token and by step as published beside it."""
     held = {}

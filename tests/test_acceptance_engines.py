@@ -49,6 +49,12 @@ def test_sglang_drafts_that_were_never_all_accepted_may_be_nodes_of_a_tree(tmp_p
     assert log.flags == ("shape-unknown",)
 
 
+def test_sglang_histograms_of_nothing_accepted_are_not_lost(tmp_path: Path) -> None:
+    held = sglang([0, 0], "a", spec_num_proposed_drafts=None, spec_num_correct_drafts=None)
+    log = acceptance.read([saved(tmp_path, "g.json", held)])
+    assert log.curves.select("depth", "steps", "accepted").rows() == [(1, 2, 0)]
+
+
 def test_sglang_adaptive_lengths_are_flagged(tmp_path: Path) -> None:
     uneven = sglang([3, 1], "a", spec_num_proposed_drafts=5)
     log = acceptance.read([saved(tmp_path, "g.json", uneven)])
@@ -124,10 +130,11 @@ def test_llama_cpp_requests_recover_their_steps(tmp_path: Path) -> None:
     one = LLAMA.format(task=7, accepted=167, drafted=259, mean=2.92, rates="0.805, 0.632, 0.483")
     two = LLAMA.format(task=9, accepted=20, drafted=30, mean=3.0, rates="0.900, 0.700, 0.400")
     total = STATISTICS.format(n=97, drafted=289, accepted=187, rates="0.814, 0.639, 0.474")
-    log = acceptance.read([saved(tmp_path, "llama.log", one, two, total)])  # the totals would count twice
-    assert log.requests["id"].to_list() == ["7", "9"]
-    assert log.curves["steps"].to_list() == [87] * 3 + [10] * 3
-    assert log.curves["accepted"].to_list() == [70, 55, 42, 9, 7, 4]
+    none = LLAMA.format(task=11, accepted=0, drafted=11, mean=1.0, rates="0.000, 0.000, 0.000")
+    log = acceptance.read([saved(tmp_path, "llama.log", one, two, none, total)])  # the totals would count twice
+    assert log.requests["id"].to_list() == ["7", "9", "11"]
+    assert log.curves["steps"].to_list() == [87] * 3 + [10] * 3 + [4] * 3
+    assert log.curves["accepted"].to_list() == [70, 55, 42, 9, 7, 4, 0, 0, 0]
     assert log.flags == ("approximate", "varying-length")
 
 

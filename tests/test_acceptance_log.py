@@ -150,6 +150,7 @@ def test_every_format_is_detected_by_its_content_alone(tmp_path: Path, name: str
         assert acceptance.detect(path, path.read_text("utf-8")) == [name]
     log = acceptance.read(files_of(name, tmp_path))
     assert set(log.flags) <= set(FLAGS)
+    assert log.format == name
     forced = acceptance.read(files_of(name, tmp_path), format=name)
     assert forced.curves.equals(log.curves)
     assert forced.means.equals(log.means)
@@ -230,6 +231,7 @@ def test_acceptance_that_was_set_is_refused(tmp_path: Path, mark: str) -> None:
     ("mark", "flags"),
     [
         ("rejection_sample_method='standard', synthetic_acceptance_length=None", ()),
+        ("SGLANG_SIMULATE_ACC_LEN=0", ()),
         ("SGLANG_SIMULATE_ACC_LEN=-1 TLLM_SPEC_DECODE_FORCE_NUM_ACCEPTED_TOKENS=0", ()),
         ("speculative_accept_threshold_single=1.0, speculative_accept_threshold_acc=1.0", ()),
         ("speculative_accept_threshold_single=0.5, speculative_accept_threshold_acc=1.0", ("lossy",)),

@@ -54,8 +54,7 @@ def test_vllm_detailed_records_are_steps_with_their_own_drafted_lengths(tmp_path
         assert own["cut"].to_list() == [False] * (len(accepted) - 1) + [True]
     assert log.requests["id"].to_list() == ["cmpl-0", "cmpl-1", "cmpl-2"]
     assert log.requests["prompt_tokens"].to_list() == [17, 17, 17]
-    assert log.flags == ()
-    assert log.curves.is_empty()
+    assert (log.flags, log.curves.height) == ((), 0)
 
 
 def test_vllm_summaries_are_survival_by_request_and_say_that_lengths_varied(tmp_path: Path) -> None:
@@ -71,7 +70,7 @@ def test_vllm_summaries_are_survival_by_request_and_say_that_lengths_varied(tmp_
 def test_vllm_streams_and_responses_without_a_record(tmp_path: Path) -> None:
     chunk = "data: " + json.dumps({"id": "a", "object": "chat.completion.chunk", "choices": [{"delta": {}}]}) + "\n\n"
     last = "data: " + json.dumps(vllm([1, 3], [3, 3], "a") | {"choices": []}) + "\n\ndata: [DONE]\n"
-    several = {"id": "b", "choices": [{}, {}], "metrics": {"speculative_decoding": None}}
+    several = {"id": "b", "choices": [{}, {}], "metrics": None}
     log = acceptance.read([saved(tmp_path, "s.txt", chunk, last, several)])
     assert log.steps["accepted"].to_list() == [1, 3]
     assert any(note.startswith("1 responses without a record") for note in log.notes)
@@ -102,8 +101,7 @@ def test_all_faults_of_a_file_come_at_once_with_counts_and_first_places(tmp_path
         vllm([1, 2], [3, 3], "d"),
         vllm([1, 2], [3, 3], "e", num_draft_tokens=-1),
     ]
-    path = saved(tmp_path, "r.jsonl", rows[0], rows[1], "{broken\n", *rows[2:])
-    message = refused(path)
+    message = refused(saved(tmp_path, "r.jsonl", rows[0], rows[1], "{broken\n", *rows[2:]))
     for said in (
         "1 lines that are not JSON (first: r.jsonl line 3",
         "2 histograms that do not sum to the verify steps (first: r.jsonl line 1: 3, not 2)",
@@ -157,9 +155,10 @@ def test_two_scrapes_of_vllm_are_differenced_and_summed_over_engines(tmp_path: P
 
 
 def test_shorter_drafts_show_in_the_counters_and_are_flagged(tmp_path: Path) -> None:
-    after = {"0": (300, 800, [240, 130, 60])}
+    after = BEFORE | {"0": (300, 800, [240, 130, 60])}
     log = acceptance.read([scrape(tmp_path, "a.txt", {"0": BEFORE["0"]}), scrape(tmp_path, "b.txt", after)])
-    assert log.flags == ("varying-length",)
+    assert (log.flags, log.curves["steps"][0]) == (("varying-length",), 210)
+    assert "6 counters were not there yet in the first scrape and begin at 0." in log.notes
 
 
 def test_scrapes_that_cannot_be_differenced_are_refused(tmp_path: Path) -> None:
@@ -169,9 +168,8 @@ def test_scrapes_that_cannot_be_differenced_are_refused(tmp_path: Path) -> None:
     anew = scrape(tmp_path, "c.txt", AFTER, created=1.8e9)  # grown past the earlier counts after a restart
     assert "12 counters created anew between the scrapes: the server restarted" in refused([first, anew])
     assert "series missing in the second scrape" in refused([first, scrape(tmp_path, "d.txt", {"0": AFTER["0"]})])
-    same = scrape(tmp_path, "e.txt", BEFORE)
-    assert "drafted nothing between the scrapes" in refused([first, same])
-    broken = saved(tmp_path, "f.txt", second.read_text("utf-8").replace(" 240.0", " NaN"))
+    assert "drafted nothing between the scrapes" in refused([first, scrape(tmp_path, "e.txt", BEFORE)])
+    broken = saved(tmp_path, "f.txt", second.read_text().replace(" 240.0", " NaN"))
     assert "1 lines that are no samples of a counter (first: f.txt line 9" in refused([first, broken])
 
 
@@ -217,8 +215,7 @@ def test_vllm_bench_rates_are_fractions_and_its_rate_a_percentage(tmp_path: Path
 
 def test_a_benchmark_whose_totals_stand_after_megabytes_of_lists_is_detected(tmp_path: Path) -> None:
     long = {"itls": [[0.0123] * 90_000]} | {key: value for key, value in bench().items() if key != "itls"}
-    path = saved(tmp_path, "run.json", long)
-    assert path.stat().st_size > 600_000
+    path = saved(tmp_path, "run.json", long)  # 0.7 MB
     assert acceptance.read([path]).curves.height == 3
 
 
@@ -281,6 +278,18 @@ def test_older_vllm_lines_are_an_acceptance_rate_only(tmp_path: Path) -> None:
 def test_vllm_log_lines_with_hazards_are_refused(tmp_path: Path) -> None:
     line = log_line(200, [180, 144, 115]).replace("0.900, 0.720, 0.575", "0.900, 0.800, 0.799")
     assert "are they hazards?" in refused(saved(tmp_path, "serve.log", line))
+
+
+def test_depths_no_drafter_reaches_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
+    far = 10**12
+    message = refused(saved(tmp_path, "r.jsonl", *(vllm([1, 2], [3, 3], name, num_spec_tokens=far) for name in "ab")))
+    assert "2 requests drafted deeper than 1024 (first: r.jsonl line 1: 1000000000000)" in message
+    assert "drafted deeper" in refused(saved(tmp_path, "s.json", vllm([1, 2], [3, 3], "a", per_step_accepted=[1, far])))
+    after = scrape(tmp_path, "b.txt", AFTER)
+    after.write_text(after.read_text("utf-8").replace('position="2"', f'position="{far}"'), "utf-8")
+    assert "series by position without a position that can be" in refused(
+        [scrape(tmp_path, "a.txt", {}), after], format="vllm-metrics"
+    )
 
 
 def test_lists_of_different_length_are_a_fault_not_a_crash(tmp_path: Path) -> None:

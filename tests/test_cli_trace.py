@@ -20,7 +20,7 @@ def test_import_prints_what_it_read_and_what_it_repaired(tmp_path: Path) -> None
     found = invoke("trace", "import", str(source), "--out", str(tmp_path / "t"))
     assert (found.code, found.err) == (0, "")
     assert f"{tmp_path / 't'}: 2 requests, 18 tokens, 4 layers, 16 experts, top 4." in found.out
-    assert "- Layers 0 route nothing and are left out." in found.out
+    assert "- Layers without routing (all their rows are the same) are left out: 0." in found.out
     assert f"--trace {tmp_path / 't'}" in found.out
     assert back(tmp_path / "t").info["format"] == "vllm"
 

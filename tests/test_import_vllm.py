@@ -130,7 +130,7 @@ def test_dense_layers_recorded_as_zeros_are_left_out_and_named(tmp_path: Path) -
     found = imported(tmp_path, lines(tmp_path / "log", response(ids, 4)))
     np.testing.assert_array_equal(found.ids[0], ids[:, [2, 3, 5]])
     assert found.info["layers"] == [2, 3, 5]
-    assert "Layers 0-1, 4 route nothing" in found.notes
+    assert "are left out: 0-1, 4." in found.notes
 
 
 def test_all_layers_route_where_the_target_says_so(tmp_path: Path) -> None:

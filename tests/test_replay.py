@@ -109,3 +109,13 @@ def test_worlds_packed_one_by_one_count_what_a_pool_counts(tmp_path: Path, tail:
         np.testing.assert_array_equal(*counted)
         assert counted[0].dtype == counted[1].dtype
         assert counted[0].max() > 4
+
+
+def test_the_recorded_gpt_oss_trace_is_the_same_imported(tmp_path: Path, data: Path) -> None:
+    """42 requests, 19,434 tokens, with the positions and categories of its file."""
+    file = data / "routing" / "gpt-oss-20b" / "gptoss20b_decode_routing_small.npz"
+    info = importers.read([file], tmp_path / "t", shape=Shape(24, 32, 4, 24))
+    direct, (stored, notes) = npz.read(file), replay.text(tmp_path / "t", layers=24, experts=32, top_k=4)
+    np.testing.assert_array_equal(direct.experts, stored.experts)
+    np.testing.assert_array_equal(direct.lengths, stored.lengths)
+    assert (info["requests"], info["tokens"], info["notes"], notes) == (42, 19_434, [], [])

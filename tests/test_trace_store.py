@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import resource
+import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +181,32 @@ def test_the_npz_layout_is_imported_with_what_stands_beside_it(tmp_path: Path) -
     assert found.requests["prompt_tokens"].to_list() == [0, 1, 2]
 
 
+def test_what_stands_beside_the_npz_layout_but_is_pickled_is_not_read(tmp_path: Path) -> None:
+    arrays = made_up((4, 5)) | {"category": np.array(["a", {}], object), "first_position": np.array([0.5, 1])}
+    np.savez(tmp_path / "t.npz", allow_pickle=True, **arrays)  # type: ignore[arg-type]
+    found = imported(tmp_path, tmp_path / "t.npz")
+    assert found.requests["category"].to_list() == [None, None]
+    assert [positions[0] for positions in found.positions] == [0, 0]
+
+
+def test_an_npz_with_a_changed_byte_is_refused_or_the_same(tmp_path: Path) -> None:
+    """Archives keep a checksum of each array, which is compared although rows are read one request at a time."""
+    arrays = made_up((3, 2), layers=2, experts=8, top_k=2)
+    np.savez_compressed(tmp_path / "whole.npz", **arrays)  # type: ignore[arg-type]
+    content = (tmp_path / "whole.npz").read_bytes()
+    refusals = 0
+    for place in range(0, len(content), 5):
+        (tmp_path / "t.npz").write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            importers.read([tmp_path / "t.npz"], tmp_path / "out", format="npz")
+        except InputError:
+            refusals += 1
+            continue
+        np.testing.assert_array_equal(Trace.open(tmp_path / "out").experts, arrays["expert_ids"])
+        shutil.rmtree(tmp_path / "out")
+    assert refusals > len(content) // 10
+
+
 def test_warm_up_rows_at_the_head_of_each_file_are_left_out_and_counted(tmp_path: Path) -> None:
     """A dummy profile run over two requests and the head of a third; the second file has one of its own."""
     folder = tmp_path / "logs"
@@ -228,3 +257,16 @@ def test_sources_that_are_not_there(tmp_path: Path) -> None:
     assert "does not exist" in refused(tmp_path, tmp_path / "x.json")
     (tmp_path / "empty").mkdir()
     assert "no file in it" in refused(tmp_path, tmp_path / "empty")
+
+
+def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk."""
+    source = tmp_path / "t.npz"
+    source.write_bytes(packed(**made_up((4000, 5000))))
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        assert "cannot write" in refused(tmp_path, source)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)

@@ -20,6 +20,7 @@ from traces.schema import CURVES, MEANS, REQUESTS, STEPS, Schema
 Row = Mapping[str, Any]
 
 MOST = 2**53  # no count gets here
+DEEPEST = 1024  # no drafter drafts so far
 
 FLAGS = {
     "lossy": "drafts were accepted by a rule that changes the text (typical or relaxed acceptance)",
@@ -65,7 +66,7 @@ class AcceptanceLog:
     """Frames in the columns of traces/schema.py, any of them empty.
 
     tree: nodes per depth where drafts were trees of one shape; None for chains, and where it is not known.
-    flags: names of FLAGS. notes: a sentence each: what was assumed or repaired, with counts.
+    flags: names of FLAGS. notes: a sentence each: what was assumed or repaired, with counts. format: what was read.
     """
 
     requests: pl.DataFrame
@@ -75,6 +76,7 @@ class AcceptanceLog:
     tree: tuple[int, ...] | None
     flags: tuple[str, ...]
     notes: tuple[str, ...]
+    format: str = ""
 
     @classmethod
     def of(

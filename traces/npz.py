@@ -24,7 +24,14 @@ def read(path: Path, *, layers: int = 0, experts: int = 0, top_k: int = 0) -> Te
 
     Raises InputError with all faults of the file, their counts and first places, in one line.
     """
-    ids, start = arrays(path)
+    try:
+        ids, start = _arrays(path)
+    except InputError:
+        raise
+    except (OSError, EOFError, KeyError, ValueError, RuntimeError, MemoryError) as error:
+        raise _unreadable(path, error) from error
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise _unreadable(path, None) from error
     faults = shape_faults(ids, start)
     if not faults:
         faults = start_faults(start, len(ids)) + _fit_faults(ids, layers, top_k) + _id_faults(ids, experts)
@@ -57,18 +64,6 @@ def _unreadable(path: Path, error: Exception | None) -> InputError:
     else:
         cause = "damaged or not an npz archive"
     return InputError(f"trace {path} cannot be read: {cause}; {LAYOUT}")
-
-
-def arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """expert_ids and seq_start as they are in the file; raises InputError where it holds no such arrays."""
-    try:
-        return _arrays(path)
-    except InputError:
-        raise
-    except (OSError, EOFError, KeyError, ValueError, RuntimeError, MemoryError) as error:
-        raise _unreadable(path, error) from error
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise _unreadable(path, None) from error
 
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,14 @@ def read(path: Path, *, layers: int = 0, experts: int = 0, top_k: int = 0) -> tu
     return npz.read(path, layers=layers, experts=experts, top_k=top_k), []
 
 
+def holds(path: Path) -> set[str]:
+    """What a study can take from it: `routing`, `acceptance`."""
+    if not os.path.isdir(path):
+        return {"routing"}
+    trace = Trace.open(path)
+    return ({"routing"} if trace.has("experts") else set()) | ({"acceptance"} if "acceptance" in trace.info else set())
+
+
 def digest(path: Path) -> str:
     """SHA-256 of what is replayed, in hexadecimal."""
     return Trace.open(path).digest if os.path.isdir(path) else npz.digest(path)

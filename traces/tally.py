@@ -62,8 +62,8 @@ class Tally:
         self.beyond: dict[int, tuple[int, str]] = {}
         self.equal: dict[int, tuple[int, str]] = {}  # to the number of experts: a fused expert, or beyond them
 
-    def add(self, ids: np.ndarray, experts: int, place: str) -> None:
-        """Count the rows of one request; `experts` of the target (0: not known), `place` for complaints."""
+    def add(self, ids: np.ndarray, experts: int, place: str, token: int = 0) -> None:
+        """Count rows of one request from `token` on; `experts` of the target (0: not known), `place` for complaints."""
         self.tokens += len(ids)
         held = ids != MISSING
         if held.all():
@@ -86,21 +86,28 @@ class Tally:
         if _repeats(ids):
             ordered = np.sort(ids, axis=2)
             twice = ((ordered[:, :, 1:] == ordered[:, :, :-1]) & (ordered[:, :, 1:] != MISSING)).any(axis=2)
-            self._note(self.twice, twice, twice.sum(axis=0), ids, place)
+            self._note(self.twice, twice, twice.sum(axis=0), ids, place, token)
         if experts and highest >= experts:
             out = held & (ids > experts)
-            self._note(self.beyond, out.any(axis=2), out.sum(axis=(0, 2)), ids, place)
+            self._note(self.beyond, out.any(axis=2), out.sum(axis=(0, 2)), ids, place, token)
             equal = ids == experts
-            self._note(self.equal, equal.any(axis=2), equal.sum(axis=(0, 2)), ids, place)
+            self._note(self.equal, equal.any(axis=2), equal.sum(axis=(0, 2)), ids, place, token)
 
+    @staticmethod
     def _note(
-        self, where: dict[int, tuple[int, str]], rows: np.ndarray, counts: np.ndarray, ids: np.ndarray, place: str
+        where: dict[int, tuple[int, str]],
+        rows: np.ndarray,
+        counts: np.ndarray,
+        ids: np.ndarray,
+        place: str,
+        token: int,
     ) -> None:
-        for layer in np.flatnonzero(counts):
-            before, first = where.get(int(layer), (0, ""))
-            token = int(np.argmax(rows[:, layer]))
-            said = first or f"{place}, token {token}, layer {layer}: {_shown(ids[token, layer])}"
-            where[int(layer)] = (before + int(counts[layer]), said)
+        """Add the counts of each layer, and the first of its rows [tokens, layers]."""
+        for layer in np.flatnonzero(counts).tolist():
+            before, first = where.get(layer, (0, ""))
+            at = int(np.argmax(rows[:, layer]))
+            said = first or f"{place}, token {token + at}, layer {layer}: {_shown(ids[at, layer])}"
+            where[layer] = (before + int(counts[layer]), said)
 
     def repairs(self, reading: Reading) -> Repairs:
         """What to keep; notes what is dropped and adds the faults of what is kept to `reading`."""
@@ -114,9 +121,8 @@ class Tally:
             reading.faults.add("tokens have the same experts in every layer: no routing in it", count=self.tokens)
             return Repairs(layers, slots, None, 0, False)
         if dense.any():
-            reading.note(
-                f"Layers {_listed([depths[i] for i in np.flatnonzero(dense)])} route nothing and are left out."
-            )
+            left = _listed([depths[i] for i in np.flatnonzero(dense)])
+            reading.note(f"Layers without routing (all their rows are the same) are left out: {left}.")
         if len(slots) < self.filled.shape[1]:
             reading.note(f"{self.filled.shape[1] - len(slots)} slots of each row are never filled and are left out.")
         fused = self._fused(layers, slots, shape.experts)

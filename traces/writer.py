@@ -20,6 +20,7 @@ import polars as pl
 
 from montecarlo.errors import InputError
 from traces import schema, tensors
+from traces.acceptance_log import AcceptanceLog
 from traces.request import MISSING, UNKNOWN, Counts, Reading, Request
 from traces.tally import Repairs, Tally
 
@@ -43,27 +44,26 @@ class Writer:
         self.tally: Tally | None = None
         self.requests: list[Request] = []  # without their ids
         self.lengths: list[int] = []
+        self.known: pl.DataFrame | None = None  # rows of requests.parquet, without their numbers
 
     def __enter__(self) -> "Writer":
         try:
-            if self.out.is_dir() and any(self.out.iterdir()):
-                raise InputError(f"{self.out} exists and is left as it is; choose another name with --out")
-            self.out.parent.mkdir(parents=True, exist_ok=True)
-            if self.out.exists() and not self.out.is_dir():
-                raise InputError(f"{self.out} is a file and is left as it is; choose another name with --out")
-            self.folder = Path(tempfile.mkdtemp(prefix=f".{self.out.name}.", dir=self.out.parent))
+            taken = os.path.lexists(self.out) and not (self.out.is_dir() and not any(self.out.iterdir()))
+            if not taken:
+                self.out.parent.mkdir(parents=True, exist_ok=True)
+                self.folder = Path(tempfile.mkdtemp(prefix=f".{self.out.name}.", dir=self.out.parent))
         except (OSError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
             raise InputError(f"cannot write {self.out}: {getattr(error, 'strerror', None) or error}") from error
+        if taken:
+            raise InputError(f"{self.out} exists and is left as it is; choose another name with --out")
         self.raw = (self.folder / "raw").open("wb")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.raw.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-        if isinstance(error, OSError) and error.errno is not None:
-            raise InputError(f"cannot write {self.out}: {error.strerror}") from error
+        if isinstance(error, OSError):
+            raise InputError(f"cannot write {self.out}: {error.strerror or error}") from error
 
     @property
     def tokens(self) -> int:
@@ -86,15 +86,17 @@ class Writer:
             said = f"{request.place}: {ids.shape[1]} x {ids.shape[2]}"
             faults.add(f"requests of other layers x top_k than the first's {expected[0]} x {expected[1]}", said)
             return
-        low, high = int(ids.min()), int(ids.max())
-        if low < -1 or high >= MISSING:
-            token = int(np.argmax(((ids < -1) | (ids >= MISSING)).any(axis=(1, 2))))
-            faults.add("requests with expert ids outside 0..65,534", f"{request.place}, token {token}")
-            return
-        rows = np.where(ids < 0, MISSING, ids).astype(np.uint16) if low < 0 else ids.astype(np.uint16)
-        self.tally.add(rows, self.reading.shape.experts, request.place)
-        rows.tofile(self.raw)
-        self.lengths.append(len(rows))
+        block = max(1, BLOCK // (8 * int(np.prod(expected))))
+        for low in range(0, len(ids), block):
+            part = np.asarray(ids[low : low + block])
+            if part.min() < -1 or part.max() >= MISSING:
+                token = low + int(np.argmax(((part < -1) | (part >= MISSING)).any(axis=(1, 2))))
+                faults.add("requests with expert ids outside 0..65,534", f"{request.place}, token {token}")
+                return
+            rows = np.where(part < 0, MISSING, part).astype(np.uint16)
+            self.tally.add(rows, self.reading.shape.experts, request.place, low)
+            rows.tofile(self.raw)
+        self.lengths.append(len(ids))
         self.requests.append(_without_ids(request))
 
     def frame(self, name: str, frame: pl.DataFrame) -> None:
@@ -135,8 +137,7 @@ class Writer:
             self.reading.note(f"{missing:,} tokens lack experts that were not captured; they are kept as missing.")
         columns = ("id", "category", "temperature", "prompt_tokens")
         held = {name: [getattr(request, name) for request in self.requests] for name in columns}
-        frame = pl.DataFrame(held, {name: schema.REQUESTS[name] for name in columns}).with_row_index("request")
-        self.frame("requests", frame)
+        self.known = pl.DataFrame(held, {name: schema.REQUESTS[name] for name in columns})
         depths = self.reading.layers or list(range(len(self.tally.rows)))
         return {
             "tokens": self.tally.tokens,
@@ -146,6 +147,25 @@ class Writer:
             "experts_known": repairs.known,
             "top_k": repairs.top_k,
             "layers": [depths[i] for i in repairs.layers],
+        }
+
+    def acceptance(self, log: AcceptanceLog, format: str) -> dict[str, Any]:
+        """Write what is known of accepted drafts, its requests joined to those of the routing by id."""
+        self.known, number = joined(self.known, log.requests.drop("request"), self.reading)
+        for name, frame in (("steps", log.steps), ("curves", log.curves), ("means", log.means)):
+            if frame.height:
+                numbered = pl.col("request").cast(pl.Int64).replace_strict(dict(enumerate(number)), default=None)
+                self.frame(name, frame.with_columns(numbered))
+        for note in log.notes:
+            self.reading.note(note)
+        return {
+            "acceptance": {
+                "format": format,
+                "flags": list(log.flags),
+                "tree": None if log.tree is None else list(log.tree),
+            },
+            "requests": self.known.height,
+            "steps": log.steps.height,
         }
 
     def _rows(self, repairs: Repairs) -> int:
@@ -196,12 +216,44 @@ class Writer:
         """Write trace.json with the digests of all files, move the folder into its place, and return trace.json."""
         self.raw.close()
         (self.folder / "raw").unlink()
+        if self.known is not None:
+            self.frame("requests", self.known.with_row_index("request"))
         written = {path.name: sha256(path) for path in sorted(self.folder.iterdir())}
         whole = {"version": schema.VERSION, **info, "notes": self.reading.notes, "written": written}
         (self.folder / INFO).write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
         self.folder.chmod(0o755)
         os.replace(self.folder, self.out)
         return whole
+
+
+def joined(routed: pl.DataFrame | None, logged: pl.DataFrame, reading: Reading) -> tuple[pl.DataFrame, list[int]]:
+    """Requests of routing and of acceptance in one table, and the row in it of each of the latter.
+
+    They are the same where their ids are; without any ids, where both are as many and came in the same order.
+    """
+    columns = ["id", "category", "temperature", "prompt_tokens"]
+    logged = logged.select(pl.col(name).cast(schema.REQUESTS[name]) for name in columns)
+    if routed is None:
+        return logged, list(range(logged.height))
+    unnamed = routed["id"].null_count() == routed.height and logged["id"].null_count() == logged.height
+    rows: list[int] = []
+    place = {name: row for row, name in enumerate(routed["id"]) if name is not None}
+    more = routed.height
+    for row, name in enumerate(logged["id"]):
+        same = row if unnamed and logged.height == routed.height else place.get(name) if name is not None else None
+        rows.append(more if same is None else same)
+        more += same is None
+    apart = [row >= routed.height for row in rows]
+    if any(apart):
+        reading.note(f"{sum(apart):,} of {logged.height:,} requests with acceptance have no routing of the same id.")
+    told = logged.with_columns(at=pl.Series(rows, dtype=pl.Int64)).unique("at", keep="first", maintain_order=True)
+    filled = (
+        routed.with_row_index("at")
+        .with_columns(pl.col("at").cast(pl.Int64))
+        .join(told, on="at", how="left", suffix="_log")
+    )
+    whole = filled.select(pl.coalesce(name, f"{name}_log").alias(name) for name in columns)
+    return pl.concat([whole, logged.filter(pl.Series(apart, dtype=pl.Boolean))]), rows
 
 
 def sha256(path: Path) -> str:

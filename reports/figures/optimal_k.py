@@ -4,8 +4,7 @@ Each takes one scenario and returns a matplotlib figure, or None where the resul
 Draw inside `style.applied()`. Intervals are the study's columns.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -16,12 +15,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
 from reports import findings, style
+from reports.figures.batches import BATCH, stretches
 from reports.scenario import Row, Scenario
 from reports.words import percent
 
 LINES = 6  # more lines than this are a thicket
 EVEN = (0, (5, 3))  # the dashes of a break-even line
-BATCH = "batch (sequences decoded together)"
 
 
 def speedup(scenario: Scenario) -> Figure | None:
@@ -94,7 +93,7 @@ def best_length(scenario: Scenario) -> Figure | None:
             if cells[context, batch]["at"]:
                 ink = style.ink_on(shade((lengths[line, place] - 1) / (longest - 1)))
                 _cell(axes, (place, line), cells[context, batch], ink, len(batches))
-        for start, stop in _stretches(np.isnan(lengths[line]).tolist()):
+        for start, stop in stretches(np.isnan(lengths[line]).tolist()):
             _closed_cells(axes, start, stop, line)
     return figure
 
@@ -219,14 +218,6 @@ def _closed_cells(axes: Axes, start: int, stop: int, line: int) -> None:
     card = {"facecolor": style.CLOSED, "edgecolor": "none", "pad": 1.5}
     middle: style.Look = {"ha": "center", "va": "center", "color": style.QUIET}
     axes.text((start + stop) / 2, line + 0.5, words, size=8, bbox=card, **middle)
-
-
-def _stretches(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """Start and stop of each unbroken stretch of true flags."""
-    for flag, places in groupby(range(len(flags)), key=lambda place: flags[place]):
-        stretch = list(places)
-        if flag:
-            yield stretch[0], stretch[-1] + 1
 
 
 def _batch_axis(axes: Axes, batches: list[int]) -> None:

@@ -185,7 +185,7 @@ def claims(given: Inputs) -> Iterator[Claim]:
     )
     yield claim(
         id="moe-fp4-batch-text",
-        statement="the same with the text's b = 0.5",
+        statement="the experts are compute-bound from about 10,950 with the text's b = 0.5",
         claimed=10_950,
         within=0.005,
         quantity="I(B) = 1125, b = 0.5",

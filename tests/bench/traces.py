@@ -1,7 +1,7 @@
 """Traces: seconds to import a million tokens of vLLM JSON, and the memory of ten million tokens of routing.
 
     import   1,000,000 tokens x 24 layers x top-4 as responses of vLLM, in base64 and as nested lists; one core
-    store    10,000,000 tokens x 43 layers x top-6 of 256 experts (5.2 GB): written, opened, replayed for worlds of 512
+    store    10,000,000 tokens x 43 layers x top-6 of 256 experts (5.2 GB): written, counted, replayed by the study
 
 Anonymous memory (RssAnon in /proc/PID/status) is sampled from outside; pages of the memory-mapped file are not in it.
 """
@@ -10,6 +10,7 @@ import base64
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -22,11 +23,8 @@ import numpy as np
 REQUESTS, TOKENS, LAYERS, TOP_K, EXPERTS = 500, 2000, 24, 4, 32
 STORED_REQUESTS, STORED_TOKENS = 5000, 2000
 
-IMPORT = "import sys; from pathlib import Path; from traces import importers; {run}"
-READ = IMPORT.format(run="importers.read([Path(sys.argv[1])], Path(sys.argv[2]))")
-WRITE = "import sys; from pathlib import Path; from tests.bench import traces; traces.write(Path(sys.argv[2]))"
-REPLAY = "import sys; from pathlib import Path; from tests.bench import traces; traces.replay_worlds(Path(sys.argv[2]))"
-OPEN = "import sys; from pathlib import Path; from tests.bench import traces; traces.scan(Path(sys.argv[2]))"
+OURS = "import sys; from pathlib import Path; from tests.bench import traces; traces.{}(*map(Path, sys.argv[1:]))"
+RUN = "run optimal-k --quiet --worlds 20 --set target=deepseek-v4-flash --set hardware=b200-sxm"  # 43 layers, 256, 6
 
 
 def figures() -> Iterator[tuple[str, str]]:
@@ -38,20 +36,20 @@ def figures() -> Iterator[tuple[str, str]]:
             with source.open("w") as file:
                 for request in range(REQUESTS):
                     file.write(json.dumps(_response(request, form)) + "\n")
-            seconds, peak = _measured(READ, source, folder / form)
+            seconds, peak = _measured(OURS.format("read"), source, folder / form)
             label = (
                 f"import of 1,000,000 x 24 x 4 in vLLM JSON, {form} ({source.stat().st_size / 1e6:.0f} MB), one core"
             )
-            yield label, f"{seconds:.1f} s, {peak:.2f} GB"
+            yield label, f"{seconds:.1f} CPU s, {peak:.2f} GB"
             source.unlink()
-        for label, code in (("write", WRITE), ("open and count every expert", OPEN), ("replay 20 worlds", REPLAY)):
-            seconds, peak = _measured(code, folder, folder / "stored")
-            yield f"10,000,000 x 43 x 6: {label}, peak anonymous memory", f"{seconds:.0f} s, {peak:.2f} GB"
+        for label, function in (("write", "write"), ("count every expert", "scan"), ("draftodds " + RUN, "run")):
+            seconds, peak = _measured(OURS.format(function), folder / "stored")
+            yield f"10,000,000 x 43 x 6: {label}", f"{seconds:.0f} CPU s, {peak:.2f} GB"
 
 
 def _measured(code: str, *arguments: Path) -> tuple[float, float]:
-    """(seconds, peak anonymous memory [GB]) of a Python process on one core."""
-    before, peak, core = time.perf_counter(), 0, {min(os.sched_getaffinity(0))}
+    """(CPU seconds, peak anonymous memory [GB]) of a Python process on one core."""
+    before, peak, core = _cpu(), 0, {min(os.sched_getaffinity(0))}
     with subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)]) as process:
         os.sched_setaffinity(process.pid, core)
         while process.poll() is None:
@@ -63,7 +61,13 @@ def _measured(code: str, *arguments: Path) -> tuple[float, float]:
             peak = max(peak, *map(int, held), 0)
             time.sleep(0.02)
     assert process.returncode == 0
-    return time.perf_counter() - before, peak * 1024 / 1e9
+    return _cpu() - before, peak * 1024 / 1e9
+
+
+def _cpu() -> float:
+    """CPU seconds of the processes that have ended; unlike the clock's, they do not count who else is at work."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _routed(tokens: int, layers: int, experts: int, top_k: int) -> np.ndarray:
@@ -84,6 +88,13 @@ def _response(request: int, form: str, pool: list[np.ndarray] = []) -> dict[str,
         given = ids.tolist()
     usage = {"prompt_tokens": TOKENS // 2, "completion_tokens": TOKENS // 2 + 1}
     return {"id": f"cmpl-{request}", "choices": [{"index": 0, "routed_experts": given}], "usage": usage}
+
+
+def read(source: Path, folder: Path) -> None:
+    """Import one file, in a process of its own."""
+    from traces import importers
+
+    importers.read([source], folder)
 
 
 def write(folder: Path, requests: int = STORED_REQUESTS, tokens: int = STORED_TOKENS) -> None:
@@ -113,22 +124,9 @@ def scan(folder: Path, block: int = 1 << 16) -> None:
     assert counts.sum() == trace.experts.size
 
 
-def replay_worlds(folder: Path, worlds: int = 20) -> None:
-    """Draw worlds of 512 requests from a stored trace, as `run optimal-k --trace` does."""
-    from montecarlo import surface
-    from traces import replay
+def run(folder: Path) -> None:
+    """The study on a stored trace, as the command line runs it."""
+    from studies.cli import main
 
-    text, _ = replay.read(folder, layers=43, experts=256, top_k=6)
-    recording = surface.Recording.of(text, 256)
-    for world in range(worlds):
-        counted = surface.replayed(
-            recording,
-            np.full(8, 0.7),
-            seed=0,
-            world=world,
-            step=0,
-            requests=512,
-            batches=tuple(2**i for i in range(10)),
-            tail="request",
-        )
-        assert counted.max() <= 256
+    sys.argv = ["draftodds", *RUN.split(), "--trace", str(folder), "--out", str(folder.parent / "out")]
+    main()

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from traces.importers.arrays import members, opened
+from traces.importers.arrays import archived, members, opened
 from traces.request import Counts, Reading
 
 NESTED = re.compile(rb'\s*\{\s*"(?:layer[_.]?)?\d+"\s*:\s*\{\s*"(?:expert[_.]?)?\d+"\s*:\s*\d')
@@ -46,7 +46,7 @@ def read(paths: list[Path], reading: Reading) -> Counts:
     for path in paths:
         try:
             held = _json(path) if path.suffix not in (".npy", ".npz") else _array(path)
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, OSError) as error:
             reading.faults.add("files hold no counts [windows, layers, experts]", f"{path.name}: {error}")
             continue
         checked(held, path.name, reading)
@@ -93,9 +93,9 @@ def _array(path: Path) -> np.ndarray:
         if counts is None:
             raise ValueError("no array")
         return _windows(np.asarray(counts, np.float64))
-    with np.load(path, allow_pickle=False) as archive:
-        physical = np.asarray(archive["global_physical_count"], np.float64)
-        logical = archive["physical_to_logical"].astype(np.int64)
+    held = archived(path, sorted(PHYSICAL))
+    physical = held["global_physical_count"].astype(np.float64)
+    logical = held["physical_to_logical"].astype(np.int64)
     if physical.ndim != 3 or physical.shape[1:] != logical.shape or logical.min() < 0:
         raise ValueError(f"counts {physical.shape} do not fit the map {logical.shape} from physical to logical experts")
     counts = np.zeros((*physical.shape[:2], int(logical.max()) + 1))

@@ -19,21 +19,23 @@ def read(path: Path, reading: Reading) -> Iterator[tuple[str, Any]]:
         if head.startswith(b"["):
             yield from _elements(path, reading)
             return
-        first = file.readline()
-        try:
-            json.loads(first.decode("utf-8-sig"))
-        except ValueError:
-            if not head.startswith(b"{") or first.strip() not in (b"{", b"\xef\xbb\xbf{"):
-                yield from _lines(path, reading)  # says which line is broken
-                return
-        else:
-            yield from _lines(path, reading)
-            return
+        first, second = file.readline(), file.readline()
         file.seek(0)
+        if _is_json(first) or not head.startswith(b"{") or second.lstrip().startswith(b"{"):
+            yield from _lines(path, reading)  # says which lines are broken
+            return
         try:
             yield path.name, _decoded(file.read())
         except (ValueError, RecursionError) as error:
             reading.faults.add("files are no JSON", f"{path.name}: {error}")
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _lines(path: Path, reading: Reading) -> Iterator[tuple[str, Any]]:

@@ -49,20 +49,10 @@ def request(
     prompt, where the caller knows. cut_in_front: rows may begin later in the sequence (SGLang's
     routed_experts_start_len).
     """
-    meta, usage = choice.get("meta_info") or {}, response.get("usage") or {}
-    prompted = _first(
-        prompt,
-        _length(response.get("prompt_token_ids")),
-        _length(choice.get("prompt_token_ids")),
-        usage.get("prompt_tokens"),
-        meta.get("prompt_tokens"),
-    )
-    generated = _first(
-        _length(choice.get("token_ids")),
-        _length(choice.get("output_ids")),
-        usage.get("completion_tokens") if alone else None,
-        meta.get("completion_tokens"),
-    )
+    meta = mapping(choice.get("meta_info"))
+    told_prompt, told_generated = told(response, choice, alone=alone)
+    prompted = told_prompt if prompt is None else prompt
+    generated = told_generated
     position = 0
     if prompted is not None and generated is not None:
         short = prompted + generated - 1 - len(ids)
@@ -94,8 +84,27 @@ def request(
     )
 
 
-def _length(tokens: Any) -> int | None:
-    return len(tokens) if isinstance(tokens, list) else None
+def told(response: dict[str, Any], choice: dict[str, Any], *, alone: bool) -> tuple[int | None, int | None]:
+    """Tokens of the prompt and generated ones, as the response counts them; None where it does not say."""
+    meta, usage = mapping(choice.get("meta_info")), mapping(response.get("usage"))
+    prompts = (response.get("prompt_token_ids"), choice.get("prompt_token_ids"), usage.get("prompt_tokens"))
+    generated = (choice.get("token_ids"), choice.get("output_ids"), usage.get("completion_tokens") if alone else None)
+    return _count(*prompts, meta.get("prompt_tokens")), _count(*generated, meta.get("completion_tokens"))
+
+
+def mapping(given: Any) -> dict[str, Any]:
+    """An object, or an empty one in place of anything else."""
+    return given if isinstance(given, dict) else {}
+
+
+def _count(*given: Any) -> int | None:
+    """The first that is a list of tokens, or their number."""
+    for each in given:
+        if isinstance(each, list):
+            return len(each)
+        if isinstance(each, int) and each >= 0:
+            return each
+    return None
 
 
 def _first(*given: Any) -> Any:

@@ -43,10 +43,10 @@ def read(paths: list[Path], reading: Reading) -> Requests:
                     if held is None:
                         reading.faults.add("responses without routed_experts in base64 of int32", name)
                         continue
-                    ids = _shaped(held, response, choice, name, reading)
+                    alone = len(choices) == 1
+                    ids = _shaped(held, response, choice, name, reading, alone)
                     if ids is None:
                         continue
-                    alone = len(choices) == 1
                     request = responses.request(
                         ids, response, choice, name, path.name, reading, alone=alone, cut_in_front=True
                     )
@@ -56,7 +56,7 @@ def read(paths: list[Path], reading: Reading) -> Requests:
 
 def _flat(choice: dict[str, Any]) -> np.ndarray | None:
     for key in ("meta_info", "sgl_ext"):
-        given = (choice.get(key) or {}).get("routed_experts")
+        given = responses.mapping(choice.get(key)).get("routed_experts")
         if isinstance(given, str):
             try:
                 return np.frombuffer(base64.b64decode(given, validate=True), "<i4")
@@ -66,7 +66,7 @@ def _flat(choice: dict[str, Any]) -> np.ndarray | None:
 
 
 def _shaped(
-    flat: np.ndarray, response: dict[str, Any], choice: dict[str, Any], place: str, reading: Reading
+    flat: np.ndarray, response: dict[str, Any], choice: dict[str, Any], place: str, reading: Reading, alone: bool
 ) -> np.ndarray | None:
     """Rows [tokens, layers, top_k]: the first shape of as many tokens as the response says, else one that fits."""
     shape = reading.shape
@@ -76,13 +76,15 @@ def _shaped(
         for layers in (shape.depth, shape.layers)
         if layers and flat.size % (layers * top_k) == 0
     ]
-    usage, meta = response.get("usage") or {}, choice.get("meta_info") or {}
-    counts = [held.get(key) for held in (meta, usage) for key in ("prompt_tokens", "completion_tokens")]
-    for prompt, generated in (counts[:2], counts[2:]):
-        if isinstance(prompt, int) and isinstance(generated, int):
-            said = prompt + generated - 1
-            exact = [size for size in sizes if flat.size // (size[0] * size[1]) in (said, said + 1)]
-            sizes = exact or [size for size in sizes if flat.size // (size[0] * size[1]) < said]
+    prompt, generated = responses.told(response, choice, alone=alone)
+    if prompt is not None and generated is not None:
+        said = prompt + generated - 1
+        tokens = {size: flat.size // (size[0] * size[1]) for size in sizes}
+        exact = [size for size in sizes if tokens[size] in (said, said + 1)]
+        sizes = exact or [size for size in sizes if tokens[size] < said]
+    elif sizes:
+        assumed = f"{sizes[0][0]} layers x {sizes[0][1]}"
+        reading.note(f"Responses that do not count their tokens are taken as {assumed} ids per token.")
     if not flat.size or not sizes:
         first = f"{place}: {flat.size:,} ids"
         each = f"{shape.depth or shape.layers} layers (MoE: {shape.layers}) x top_k {shape.top_k}"

@@ -48,7 +48,7 @@ def read(paths: list[Path], reading: Reading) -> Counts:
                     total[at] = total.get(at, np.zeros(len(bins), np.int64)) + bins
         except (SafetensorError, OSError) as error:
             reading.faults.add("files that are no safetensors", f"{path.name}: {error}")
-    who = str(paths[0].parent)
+    who = str(paths[0] if len(paths) == 1 else paths[0].parent)
     if not total and not reading.faults:
         reading.faults.say("no counts in it; they are in rank0.safetensors and its like, beside meta_info.json")
     reading.faults.refuse(who)

@@ -73,7 +73,7 @@ def read(paths: Sequence[Path], format: str | None = None, *, tree: Sequence[int
     rules.refuse_synthetic(files)
     log: AcceptanceLog = READERS[name].read(files)
     flags, notes = rules.flags(files)
-    log = replace(log, flags=tuple(sorted({*log.flags, *flags})), notes=(*log.notes, *notes))
+    log = replace(log, format=name, flags=tuple(sorted({*log.flags, *flags})), notes=(*log.notes, *notes))
     return log if tree is None else log.with_tree(tree)
 
 

@@ -51,7 +51,9 @@ def read(files: Sequence[File]) -> AcceptanceLog:
             flags |= _statistics(file, curves, faults)
     notes = []
     if "approximate" in flags:
-        notes.append("Verify steps of a request are recovered from its rounded mean.")
+        notes.append(
+            "Verify steps of a request are recovered from its rounded mean, or from its drafts where none was accepted."
+        )
     if any(row.get("steps") is None for row in means):
         notes.append("Some requests give accepted and drafted tokens only, not how many verify steps they took.")
     return AcceptanceLog.of(
@@ -73,11 +75,14 @@ def _requests(file: File, requests: list[Any], curves: list[Any], means: list[An
         request = len(requests)
         requests.append({"request": request, "id": name})
         known: dict[str, Any] = {"group": file.group, "request": request}
-        if found[4] is None or accepted == 0:  # an older line; or a mean of 1.00, which hides the steps
+        if found[4] is None:  # an older line
             means.append({**known, "accepted": accepted, "drafted": drafted})
             continue
         rates, mean = _rates(found[5]), float(found[4])
-        steps = round(accepted / (mean - 1)) if mean > 1 else 0
+        if accepted:
+            steps = round(accepted / (mean - 1)) if mean > 1 else 0
+        else:  # a mean of 1.00 hides the steps: as few as the drafts need, for they must not be missing from the whole
+            steps = -(-drafted // len(rates)) if rates else 0
         if not steps:
             faults.add("lines whose mean does not fit their accepted drafts", f"{file.path.name} line {line}: {mean:g}")
             continue

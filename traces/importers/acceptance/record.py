@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from traces.acceptance_log import AcceptanceLog, Steps, survival_rows
+from traces.acceptance_log import DEEPEST, AcceptanceLog, Steps, survival_rows
 from traces.faults import Faults
 
 
@@ -86,6 +86,10 @@ def log(
     seen: dict[tuple[str, str], str] = {}
     empty = varying = 0
     for record in records:
+        deepest = max(record.draft_length or 0, *(record.step_accepted or ()), 0)
+        if deepest > DEEPEST:
+            faults.add(f"requests drafted deeper than {DEEPEST}", f"{record.place}: {deepest}")
+            continue
         check(record, faults)
         if record.id is not None:
             first = seen.setdefault((record.group, record.id), record.place)
@@ -106,7 +110,7 @@ def log(
                 deep = record.step_drafted
             steps.turn(request, 0, record.step_accepted, deep)
         elif record.histogram is not None and any(record.histogram):
-            depths = len(record.histogram) - 1 if record.draft_length is None else record.draft_length
+            depths = record.draft_length or max(len(record.histogram) - 1, 1)  # where not known, at least one draft
             at_least = list(accumulate(reversed(record.histogram)))[::-1][1:]
             at_least += [0] * (depths - len(at_least))
             curves += survival_rows(at_least[:depths], sum(record.histogram), **known)

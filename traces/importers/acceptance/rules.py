@@ -15,7 +15,7 @@ _IS = r"[\"']?\s*[:= ]\s*[\"']?"  # between a name and its value in JSON, YAML, 
 SYNTHETIC = {  # vllm/config/speculative.py; python/sglang/srt/environ.py, off at 0 or below
     "vLLM's rejection_sample_method: synthetic": rf"rejection_sample_method{_IS}synthetic\b",
     "vLLM's synthetic_acceptance": rf"synthetic_acceptance_(?:length|rates?){_IS}[\[\d]",
-    "SGLang's SIMULATE_ACC_LEN": rf"SIMULATE_ACC_LEN{_IS}(?!0\b|-)\d",
+    "SGLang's SIMULATE_ACC_LEN": rf"SIMULATE_ACC_LEN{_IS}(?!0\b)\d",
     "TensorRT-LLM's TLLM_SPEC_DECODE_FORCE_NUM_ACCEPTED_TOKENS": (
         rf"TLLM_SPEC_DECODE_FORCE_NUM_ACCEPTED_TOKENS{_IS}(?!0\b)\d"
     ),

@@ -10,6 +10,7 @@ does not say what was drafted: trees are known by the model ids that Spec-Bench'
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def read(files: Sequence[File]) -> AcceptanceLog:
     tree = trees.pop()
     log = log.with_tree(tree)
     said = f"The model id {models.pop()} is of Spec-Bench's default tree, {'/'.join(map(str, tree))} nodes by depth."
-    return AcceptanceLog(log.requests, log.steps, log.curves, log.means, log.tree, log.flags, (*log.notes, said))
+    return replace(log, notes=(*log.notes, said))
 
 
 def _turns(choice: dict[str, Any], place: str, faults: Faults) -> list[list[int]]:

@@ -41,7 +41,7 @@ def read(files: Sequence[File]) -> AcceptanceLog:
                     notes.append(f"{place}: {emitted[0]} iterations that emitted nothing were left out.")
                 at_least = list(accumulate(reversed(emitted[1:])))[::-1]
                 _check(held, at_least, place, faults)
-                curves += survival_rows(at_least[1:], at_least[0], group=file.group)
+                curves += survival_rows(at_least[1:] or [0], at_least[0], group=file.group)
                 categories = held["Category_AL"] if isinstance(held.get("Category_AL"), dict) else {}
                 for category, mean in categories.items():
                     known = {"group": file.group, "category": text({"name": category}, "name")}

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from montecarlo.errors import InputError
-from traces.acceptance_log import AcceptanceLog, survival_rows
+from traces.acceptance_log import DEEPEST, AcceptanceLog, survival_rows
 from traces.faults import Faults
 from traces.importers.acceptance.files import File, named
 
@@ -45,13 +45,15 @@ def read(files: Sequence[File]) -> AcceptanceLog:
             )
     if len(files) != 2:
         raise InputError(
-            f"{len(files)} scrape(s) of /metrics given; counters run since the server's start, so give two, the "
-            "earlier first (one from before the traffic, one from after)"
+            f"{named(files)}: {len(files)} scrape(s) of /metrics; counters run since the server's start, so give two, "
+            "the earlier first (one from before the traffic, one from after)"
         )
     before, after = scrapes
     difference = _difference(before, after, faults)
     faults.refuse(named(files))
-    return _log(difference, files, faults)
+    absent = len(difference.keys() - before.keys())
+    notes = [f"{absent} counters were not there yet in the first scrape and begin at 0."] if absent else []
+    return _log(difference, files, notes, faults)
 
 
 def _series(file: File, faults: Faults) -> Series:
@@ -95,7 +97,7 @@ def _difference(before: Series, after: Series, faults: Faults) -> Series:
     return difference
 
 
-def _log(difference: Series, files: Sequence[File], faults: Faults) -> AcceptanceLog:
+def _log(difference: Series, files: Sequence[File], notes: list[str], faults: Faults) -> AcceptanceLog:
     totals: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     depths: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     engines = set()
@@ -105,8 +107,8 @@ def _log(difference: Series, files: Sequence[File], faults: Faults) -> Acceptanc
         engines.add((model, known.get("engine")))
         if name == f"{NAME}accepted_tokens_per_pos":
             position = known.get("position", "")
-            if not position.isdecimal():
-                faults.add("series by position without a position", f"{name}{known}")
+            if not position.isdecimal() or int(position) >= DEEPEST:
+                faults.add("series by position without a position that can be", f"{name}{known}")
                 continue
             depths[model][int(position) + 1] += round(value)
         else:
@@ -127,5 +129,6 @@ def _log(difference: Series, files: Sequence[File], faults: Faults) -> Acceptanc
         if drafted != steps * length:
             flags.add("varying-length")
         curves += survival_rows(counts, steps, group=model or files[1].group, draft_length=length)
-    notes = [f"Summed over {len(engines)} engines."] if len(engines) > 1 else []
+    if len(engines) > 1:
+        notes.append(f"Summed over {len(engines)} engines.")
     return AcceptanceLog.of(named(files), faults, curves=curves, flags=flags, notes=notes)
