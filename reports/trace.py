@@ -23,7 +23,7 @@ FIGURES = {
 }
 CAVEATS = {
     "windows": "Windows of accepted text stand in for drafts: what rejected drafts load is not in it.",
-    "about": "Standard errors and intervals are of the trace's requests, not of other traffic.",
+    "tokens_per_step": "Intervals are of the trace's requests, not of other traffic.",
 }
 SHOWN = (1, 2, 4, 8, 16, 32)  # windows in the summary
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,12 +147,9 @@ def test_names_are_words_and_nothing_else(tmp_path: Path, name: str) -> None:
     known = {"category": [hostile, "b"] * 20, "temperature": [0.5, 1.0] * 20}
     log = logged(accepted, drafted, **known)
     curves = survival_rows([80, 50], 100, group=hostile, category=hostile)
+    log = replace(log, curves=AcceptanceLog.of("x", Faults(), curves=curves).curves, notes=(hostile,))
     with Writer(tmp_path / "t", Reading()) as trace:
-        for frame in ("requests", "steps"):
-            trace.frame(frame, getattr(log, frame))
-        trace.frame("curves", AcceptanceLog.of("x", Faults(), curves=curves).curves)
-        trace.reading.notes.append(hostile)
-        trace.seal({"format": hostile, "model": hostile, "flags": [hostile]})
+        trace.seal({"format": hostile, "model": hostile, **trace.acceptance(log, "made up")})
     found = invoke("trace", "describe", str(tmp_path / "t"), "--out", str(tmp_path / "d"))
     assert found.code == 0, found.err
     assert "\x1b[2J" not in found.out
