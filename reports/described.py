@@ -10,6 +10,7 @@ from montecarlo.errors import InputError
 
 NAMES = ("about", "notes", "load", "overlap", "windows", "batches", "ranks", "runs", "spread", "tokens_per_step")
 AS_READ = ("curves", "means")
+SIZES = ("requests", "tokens", "steps", "layers", "experts")
 
 Row = dict[str, Any]
 
@@ -41,12 +42,12 @@ class Described:
     @property
     def facts(self) -> dict[str, str]:
         """What the trace is."""
-        return dict(self["about"].iter_rows())
+        return {fact: plain(value) for fact, value in self["about"].iter_rows()}
 
     @property
     def notes(self) -> list[str]:
         """What was assumed and left out."""
-        return self["notes"]["note"].to_list()
+        return [plain(note) for note in self["notes"]["note"]]
 
     @property
     def name(self) -> str:
@@ -56,7 +57,8 @@ class Described:
     @property
     def subject(self) -> str:
         """The name and the size."""
-        counted = [f"{self.facts[name]} {name}" for name in ("requests", "tokens", "steps") if name in self.facts]
+        sizes = {name: self.facts[name] for name in SIZES if name in self.facts}
+        counted = [f"{size} {name.removesuffix('s') if size == '1' else name}" for name, size in sizes.items()]
         return f"{self.name}: {', '.join(counted)}" if counted else self.name
 
     @property
@@ -79,7 +81,12 @@ class Described:
     def strata(self, name: str, by: str) -> list[tuple[str, pl.DataFrame]]:
         """(value, rows) of each stratum of a frame, in its order."""
         rows = self._of(name, {"by": by})
-        return [(str(value), held) for (value,), held in rows.group_by("value", maintain_order=True)]
+        return [(plain(str(value)), held) for (value,), held in rows.group_by("value", maintain_order=True)]
 
     def _of(self, name: str, where: dict[str, object]) -> pl.DataFrame:
         return self.frames[name].filter(*(pl.col(column) == value for column, value in where.items()))
+
+
+def plain(text: str) -> str:
+    """The text on one line, without what a terminal would take for a command."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

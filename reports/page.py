@@ -116,8 +116,8 @@ def _filled(page: Page, filling: dict[str, Any]) -> str:
 
 
 def _unbroken(text: str) -> str:
-    """The text with every per cent sign kept on its number's line."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+    """The text with every per cent and times sign kept on its number's line."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" ×", "\N{NO-BREAK SPACE}×")
 
 
 def _fact(value: Any) -> str:

@@ -6,7 +6,7 @@ import polars as pl
 
 from reports import page, style
 from reports import trace_findings as findings
-from reports.described import AS_READ, Described
+from reports.described import AS_READ, Described, plain
 from reports.figures import trace_acceptance, trace_routing
 from reports.page import Brief, Page, Picture
 
@@ -23,7 +23,7 @@ FIGURES = {
 }
 CAVEATS = {
     "windows": "Windows of accepted text stand in for drafts: what rejected drafts load is not in it.",
-    "about": "Standard errors and intervals are of the trace's requests, not of other traffic.",
+    "tokens_per_step": "Intervals are of the trace's requests, not of other traffic.",
 }
 SHOWN = (1, 2, 4, 8, 16, 32)  # windows in the summary
 
@@ -128,4 +128,4 @@ def _as_read(trace: Described) -> list[Table]:
 def _cell(value: object) -> str:
     if value is None:
         return "–"
-    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else plain(str(value))

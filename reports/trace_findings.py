@@ -59,12 +59,12 @@ def batches(trace: Described) -> tuple[str, str]:
     rows = {(row["batch"], row["window"]): row for row in trace.mean("batches").iter_rows(named=True)}
     batch, window = max(rows, key=lambda place: rows[place]["uniform"] / rows[place]["distinct"])
     row = rows[batch, window]
-    title = f"Uniform routing says up to {row['uniform'] / row['distinct']:.2f}\N{NO-BREAK SPACE}× the experts of a verify step"
+    title = f"Uniform routing says up to {row['uniform'] / row['distinct']:.2f} × the experts of a verify step"
     said = (
         f"Most at batch {batch} with {_tokens(window)} each: {row['distinct']:.1f} distinct experts, under uniform"
         f" routing {row['uniform']:.1f}."
     )
-    if (1, 4) in rows:
+    if {(1, 4), (4, 1)} <= rows.keys():
         said += (
             f" Four tokens of one request read {rows[1, 4]['distinct']:.1f} experts, one token of four requests"
             f" {rows[4, 1]['distinct']:.1f}: batch and window are not one axis."
@@ -78,7 +78,7 @@ def ranks(trace: Described) -> tuple[str, str]:
     rows = trace["ranks"].filter(pl.col("ranks") == widest)
     end = rows.filter(pl.col("batch").is_null()).row(0, named=True)
     drawn = rows.filter(pl.col("window") == 1).sort("batch")
-    title = f"With {widest} ranks the hottest has {end['assignments']:.2f}\N{NO-BREAK SPACE}× the mean load, however large the batch"
+    title = f"With {widest} ranks the hottest has {end['assignments']:.2f} × the mean load, however large the batch"
     said = (
         f"Experts are dealt to ranks in contiguous runs. However large the batch, popularity keeps the hottest of"
         f" {widest} ranks at {end['assignments']:.2f} times the mean assignments."

@@ -103,7 +103,7 @@ def _show(place: Path, earlier: int) -> None:
         console.print(table)
         if len(rows) > ROWS:
             console.print(f"and {len(rows) - ROWS} more rows in the report", style="dim", highlight=False)
-    console.print(f"\n{said.caveat}", style="dim", highlight=False, markup=False)
+    console.print(f"\n{said.caveat}".rstrip(), style="dim", highlight=False, markup=False)
     if earlier:
         console.print(f"Replaced an earlier description: {earlier} files.", highlight=False)
     console.print(f"Report: {place / 'report.html'}", soft_wrap=True, highlight=False, markup=False)

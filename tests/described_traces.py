@@ -29,13 +29,7 @@ def routed(folder: Path, requests: Sequence[np.ndarray], experts: int, **known: 
 def stepped(folder: Path, log: AcceptanceLog) -> Path:
     """A folder of acceptance."""
     with Writer(folder, Reading()) as trace:
-        for name in ("requests", "steps", "curves", "means"):
-            frame = getattr(log, name)
-            if frame.height:
-                trace.frame(name, frame)
-        said = {"tree": list(log.tree) if log.tree else None, "flags": list(log.flags), "notes": list(log.notes)}
-        trace.reading.notes += said.pop("notes")
-        trace.seal({"format": "made up", "model": None, **said})
+        trace.seal({"format": "made up", "model": None, **trace.acceptance(log, "made up")})
     return folder
 
 

@@ -119,7 +119,11 @@ def test_uniform_popularity_and_random_tokens_beside_them(tmp_path: Path) -> Non
         random = np.mean([each.sum(axis=1) for each in chosen], axis=0)
         np.testing.assert_allclose(by_layer(found["windows"], "random_tokens", window=size)[:-1], random)
     popular = (1 - (1 - inclusion) ** 32).sum(axis=1)
-    np.testing.assert_allclose(by_layer(found["batches"], "popularity", batch=4, window=8)[:-1], popular)
+    two = described(routed(tmp_path / "two", [ids] * 4, EXPERTS))["batches"]
+    np.testing.assert_allclose(by_layer(two, "popularity", batch=4, window=8)[:-1], popular)
+    assert two["batch"].max() == 4
+    assert found["batches"]["batch"].max() == 1
+    assert found["ranks"]["batch"].max() == 1
     assert found["windows"]["window"].max() == 9
     assert found["batches"].filter(window=8)["requests"].unique().to_list() == [1]
     assert found["windows"]["distinct_trace_se"].null_count() == len(found["windows"])
@@ -243,7 +247,7 @@ def test_standard_errors_are_of_requests_not_of_tokens(tmp_path: Path) -> None:
 
 def test_ranks_by_every_step_there_is(tmp_path: Path) -> None:
     """All single tokens, all requests alike; and batches of 4 from a draw of its own."""
-    requests = texts((5, 30, 12))
+    requests = texts((5, 30, 12, 9))
     folder = routed(tmp_path / "t", requests, EXPERTS)
     found = described(folder)["ranks"]
     assert found["ranks"].unique().sort().to_list() == [2, 4]
@@ -256,7 +260,7 @@ def test_ranks_by_every_step_there_is(tmp_path: Path) -> None:
     draw, deep, wide = np.random.default_rng(7), [], []
     for _ in range(20_000):
         union, count = np.zeros((LAYERS, EXPERTS), bool), np.zeros((LAYERS, EXPERTS))
-        for ids in (requests[place] for place in draw.integers(3, size=4)):
+        for ids in (requests[place] for place in draw.integers(4, size=4)):
             first = draw.integers(len(ids) - 1)
             seen = windows(ids[first : first + 2], 1)
             union |= seen.any(axis=0)

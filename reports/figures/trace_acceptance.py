@@ -39,9 +39,9 @@ def runs(trace: Described, title: str) -> Figure:
         panel.set(ylabel=f"{column} (%)", ylim=(0, 112))
         panel.margins(x=0.06)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-        for depth, level in zip(rows["depth"], share, strict=True):
+        for depth, level, top in zip(rows["depth"], share, high, strict=True):
             where: style.Look = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
-            panel.annotate(f"{level:.0f} %", (depth, level), color=MEASURED, size=9, weight="bold", **where)
+            panel.annotate(f"{level:.0f} %", (depth, top), color=MEASURED, size=9, weight="bold", **where)
     below.set_xlabel("depth (drafts after the last emitted token)" + ("; brown: by drafted length" if lengths else ""))
     axes.xaxis.set_major_formatter(NullFormatter())
     return figure

@@ -31,7 +31,8 @@ def load(trace: Described, title: str) -> Figure:
     _level(axes, trace.experts)
     _level(below, 1)
     axes.set(ylabel="experts\nin effect", ylim=(0, trace.experts * 1.08))
-    below.set(ylabel="hottest expert\n÷ mean", xlabel="layer", ylim=(0, None))
+    most = 1.15 * float(rows["hottest"].to_numpy().max())
+    below.set(ylabel="hottest expert\n÷ mean", xlabel="layer", ylim=(0, most))
     last = rows.row(-1, named=True)
     style.label_ends(
         axes,
@@ -116,9 +117,9 @@ def batches(trace: Described, title: str) -> Figure:
     figure, (axes,) = style.canvas(4.4, title, trace.subject, guide)
     every = rows.unique("tokens", keep="first", maintain_order=True)
     labels: list[style.Label] = []
-    for column, colour, look in (("uniform", UNIFORM, DASHED), ("popularity", POPULARITY, DOTTED)):
-        axes.plot(every["tokens"].to_numpy(), every[column].to_numpy(), color=colour, linestyle=look, linewidth=1.6)
-        labels.append((int(every["tokens"][-1]), float(every[column][-1]), column, colour))
+    for column, grey, look in (("uniform", UNIFORM, DASHED), ("popularity", POPULARITY, DOTTED)):
+        axes.plot(every["tokens"].to_numpy(), every[column].to_numpy(), color=grey, linestyle=look, linewidth=1.6)
+        labels.append((int(every["tokens"][-1]), float(every[column][-1]), column, grey))
     sizes = rows["window"].unique().sort().to_list()
     for size, marker, colour in zip(sizes, style.MARKERS, style.shades(len(sizes)), strict=False):
         line = rows.filter(pl.col("window") == size)
@@ -139,7 +140,9 @@ def ranks(trace: Described, title: str) -> Figure:
     """The hottest rank over the mean against the number of ranks, by assignments and by distinct experts."""
     rows, ways = trace["ranks"], trace["ranks"]["ranks"].unique().sort().to_list()
     drawn = rows.filter(pl.col("window") == 1)
-    guide = "one token per request · limit: a large batch, where popularity alone is left"
+    guide = "limit: a large batch, where popularity alone is left" + (
+        " · one token per request" if drawn.height else ""
+    )
     figure, panels = style.canvas(
         5.2 if drawn.height else 3.6, title, trace.subject, guide, panels=(1, 1) if drawn.height else (1,)
     )

@@ -6,7 +6,7 @@ curves, means                             of acceptance known in sums only: as t
 about, notes                              what the trace is; what was assumed and left out
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ FRAMES: dict[str, Schema] = {
     "tokens_per_step": means.TOKENS_PER_STEP,
 }
 AS_READ = ("curves", "means")
-FACTS = ("model", "format", "requests", "tokens", "windows", "steps", "layers", "experts", "top_k", "tree")
+FACTS = ("trace", "model", "format", "requests", "tokens", "windows", "steps", "layers", "experts", "top_k", "tree")
 
 Progress = Callable[[int, int], None]
 
@@ -49,6 +49,7 @@ def describe(folder: Path, progress: Progress = lambda done, total: None) -> dic
     trace = Trace.open(folder)
     frames: dict[str, pl.DataFrame] = {}
     notes: list[str] = []
+    flags = trace.info.get("acceptance", {}).get("flags", ())
     if trace.has("experts"):
         frames, notes = _routing(trace, progress)
     elif trace.has("counts"):
@@ -61,17 +62,17 @@ def describe(folder: Path, progress: Progress = lambda done, total: None) -> dic
         strata, assumed = steps.strata(trace)
         notes += assumed
         if strata:
-            frames["runs"] = runs.runs(strata, _shape(trace))
+            frames["runs"] = runs.runs(strata, _shape(flags))
             frames["spread"] = spread.spread(strata)
             frames["tokens_per_step"] = means.means(strata)
             cut = int(strata[0].cut.sum())
             if cut:
                 notes.append(f"{cut:,} steps end a turn and may have been cut: hazard and survival leave them out.")
-    notes += [f"Acceptance is flagged {flag}: {FLAGS.get(flag, flag)}." for flag in trace.info.get("flags", ())]
+    notes += [f"Acceptance is flagged {flag}: {FLAGS.get(flag, flag)}." for flag in flags]
     frames |= {name: held for name in AS_READ if trace.has(name) and len(held := trace.frame(name).collect())}
     if not frames:
         raise InputError(f"trace {folder} cannot be described: it holds no routing, popularity or acceptance")
-    about = _about(trace, frames)
+    about = _about(trace)
     told = pl.DataFrame({"note": [*notes, *trace.info.get("notes", ())]}, schema=NOTES)
     return {"about": about, "notes": told, **frames}
 
@@ -98,20 +99,14 @@ def _routing(trace: Trace, progress: Progress) -> tuple[dict[str, pl.DataFrame],
     return frames, notes
 
 
-def _shape(trace: Trace) -> str:
-    flags = trace.info.get("flags", ())
+def _shape(flags: Sequence[str]) -> str:
     return "tree" if "tree" in flags else "unknown" if "shape-unknown" in flags else "chain"
 
 
-def _about(trace: Trace, frames: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    said: dict[str, object] = {"trace": trace.folder.resolve().name}
-    said |= {name: trace.info.get(name) for name in FACTS}
-    if trace.has("requests"):
-        said["requests"] = trace.frame("requests").select(pl.len()).collect().item()
-    if "tokens_per_step" in frames:
-        said["steps"] = frames["tokens_per_step"]["steps"][0]
-    said["layers"] = len(trace.info.get("layers") or ()) or None
-    held = {name: _written(value) for name, value in said.items() if value is not None}
+def _about(trace: Trace) -> pl.DataFrame:
+    said = {**trace.info, "trace": trace.folder.resolve().name, "tree": trace.info.get("acceptance", {}).get("tree")}
+    said["layers"] = len(trace.info.get("layers", ()))
+    held = {name: _written(said[name]) for name in FACTS if said.get(name)}  # none of it, not told: left out
     return pl.DataFrame({"fact": [*held], "value": [*held.values()]}, schema=ABOUT)
 
 

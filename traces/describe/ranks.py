@@ -5,8 +5,8 @@
 
 both in each layer of a step, then averaged over layers and steps: 1 is even. Steps are drawn: 64 requests, none twice
 where there are as many, each with one of its windows of n tokens at random, cut into disjoint batches; so all requests
-count alike. `_se` is the Monte Carlo error over DRAWS draws. Without batch: the limit of a large batch, the hottest
-rank's share of all uses, which popularity alone sets.
+count alike. Batches of more requests than the trace has are left out. `_se` is the Monte Carlo error over DRAWS draws.
+Without batch: the limit of a large batch, the hottest rank's share of all uses, which popularity alone sets.
 """
 
 import numpy as np
@@ -56,7 +56,7 @@ def ranks(experts: np.ndarray, count: int, rows: Rows, *, draws: int = DRAWS) ->
         rng = np.random.default_rng([0, window])  # the draws of a window do not depend on the others
         ratios = np.stack([_draw(experts, count, drawn, rng, ways) for _ in range(draws)])
         mean, error = ratios.mean(axis=0), ratios.std(axis=0, ddof=1) / np.sqrt(draws)
-        for place, batch in enumerate(SIZES):
+        for place, batch in enumerate(size for size in SIZES if size <= len(drawn.requests)):
             for number, way in enumerate(ways):
                 pair = zip(mean[place, number], error[place, number], strict=True)
                 found.append((way, batch, window, *(float(value) for both in pair for value in both), draws))

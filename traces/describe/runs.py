@@ -56,39 +56,35 @@ def counted(steps: Steps, deepest: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _reached(request: np.ndarray, depth: np.ndarray, requests: int, deepest: int) -> np.ndarray:
     """Steps of each request that reached depth 1 .. deepest or deeper [requests, depths]."""
-    at = np.bincount(request * (deepest + 1) + depth, minlength=requests * (deepest + 1))
+    at = np.bincount(request * (deepest + 1) + np.minimum(depth, deepest), minlength=requests * (deepest + 1))
     return at.reshape(requests, deepest + 1)[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
 
 
 def _depths(steps: Steps) -> list[dict[str, object]]:
-    deepest = int(steps.drafted.max())
-    accepted, risk = counted(steps, deepest)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        hazard = accepted.sum(axis=0) / risk.sum(axis=0)
-        low, high = _intervals(accepted, risk)
-        rejected, cut = _bounds(steps, deepest)
-    found = []
-    for depth in range(deepest):
-        if risk[:, depth].sum() == 0:
-            break
-        found.append(
-            {
-                "by": steps.by,
-                "value": steps.value,
-                "depth": depth + 1,
-                "at_risk": int(risk[:, depth].sum()),
-                "accepted": int(accepted[:, depth].sum()),
-                "hazard": hazard[depth],
-                "hazard_p025": low[0, depth],
-                "hazard_p975": high[0, depth],
-                "survival": np.prod(hazard[: depth + 1]),
-                "survival_p025": low[1, depth],
-                "survival_p975": high[1, depth],
-                "hazard_if_rejected": rejected[depth],
-                "hazard_if_cut": cut[depth],
-            }
-        )
-    return found
+    accepted, risk = counted(steps, int(steps.drafted.max()))
+    seen = int(np.sum(risk.sum(axis=0) > 0))  # at risk at a depth is at risk at all before it
+    accepted, risk = accepted[:, :seen], risk[:, :seen]
+    hazard = accepted.sum(axis=0) / risk.sum(axis=0)
+    low, high = _intervals(accepted, risk)
+    rejected, cut = _bounds(steps, seen)
+    return [
+        {
+            "by": steps.by,
+            "value": steps.value,
+            "depth": depth + 1,
+            "at_risk": int(risk[:, depth].sum()),
+            "accepted": int(accepted[:, depth].sum()),
+            "hazard": hazard[depth],
+            "hazard_p025": low[0, depth],
+            "hazard_p975": high[0, depth],
+            "survival": np.prod(hazard[: depth + 1]),
+            "survival_p025": low[1, depth],
+            "survival_p975": high[1, depth],
+            "hazard_if_rejected": rejected[depth],
+            "hazard_if_cut": cut[depth],
+        }
+        for depth in range(seen)
+    ]
 
 
 def _bounds(steps: Steps, deepest: int) -> tuple[np.ndarray, np.ndarray]:
@@ -108,18 +104,8 @@ def _intervals(accepted: np.ndarray, risk: np.ndarray) -> tuple[np.ndarray, np.n
     rng, drawn = np.random.default_rng(0), []
     for _ in range(REPLICATES // CHUNK):
         weights = rng.multinomial(requests, np.full(requests, 1 / requests), CHUNK)
-        hazard = (weights @ accepted) / (weights @ risk)
+        with np.errstate(invalid="ignore"):  # a resample may hold no step that got so deep
+            hazard = (weights @ accepted) / (weights @ risk)
         drawn.append(np.stack([hazard, np.cumprod(hazard, axis=1)], axis=1))
-    held = np.ma.masked_invalid(np.concatenate(drawn))  # a resample may hold no step that got so deep
-    low, high = (_quantile(held, share) for share in (0.025, 0.975))
+    low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975], axis=0)
     return low, high
-
-
-def _quantile(held: np.ma.MaskedArray, share: float) -> np.ndarray:
-    """Quantile over the first axis of what is not masked; NaN where all is."""
-    ordered = np.ma.sort(held, axis=0, endwith=True)
-    count = held.count(axis=0)
-    place = share * np.maximum(count - 1, 0)
-    below, above = (np.floor(place).astype(int), np.ceil(place).astype(int))
-    values = [np.take_along_axis(ordered.filled(np.nan), at[None], axis=0)[0] for at in (below, above)]
-    return np.asarray(values[0] + (place - below) * (values[1] - values[0]))

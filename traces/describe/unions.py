@@ -3,7 +3,8 @@
 WINDOWS_SEEN  windows of n neighbouring tokens of one request, 1 <= n <= 32; all windows count alike, so long requests
               count more
 BATCHES       B requests drawn independently, each with one of its windows of n tokens at random; all requests count
-              alike. With q_e(n) the share of a request's windows that contain expert e, averaged over requests,
+              alike; batches of more requests than there are are left out. With q_e(n) the share of a request's windows
+              that contain expert e, averaged over requests,
 
     distinct(B, n) = sum_e 1 - (1 - q_e(n))^B
 
@@ -93,7 +94,9 @@ def batches(sums: Routing, layers: list[int], top_k: int) -> pl.DataFrame:
         "uniform": np.broadcast_to(mean_distinct(uses.shape[1], top_k, batch * window), value.shape),
         "popularity": _with_mean(_popularity(uses / sums.tokens.sum(), batch * window)),
     }
-    return _tidy(columns, {"batch": batch, "window": window}, layers, BATCHES)
+    return _tidy(columns, {"batch": batch, "window": window}, layers, BATCHES).filter(
+        pl.col("batch") <= pl.col("requests")
+    )
 
 
 def _popularity(inclusion: np.ndarray, tokens: np.ndarray) -> np.ndarray:
