@@ -1,32 +1,32 @@
 """The closed loop: a fixed number of slots, each always busy; a finished request is replaced by the next at once.
 
-The requests of a group stand in a ring. Their S steps under the policy, end to end, are cut into equal arcs of
-M = S // slots, one a slot, and each slot goes round its own arc from a step of its own:
+The requests of a group stand in a ring, each with as many places as it takes steps under the policy. Its steps fill
+them in order from a random one on, round. The ring's S places are cut into equal queues of M = S // slots, one a slot,
+from a random place on:
 
-    slot b verifies at step m:   s = (turn + b M + (phase_b + m) mod M) mod S,    m = 0 .. M-1
+    slot b verifies at step m the place (turn + b M + m) mod S,    m = 0 .. M-1
 
-What is stationary. With finished requests replaced at once, a slot is found in a request in proportion to the
-steps it takes there: neither uniformly over requests nor over tokens, and it depends on the policy. `turn` and the
-phases are uniform, so at every measured step every slot is at a uniformly random one of all S steps, exactly, and
-the phases of two slots are independent. There is nothing to warm up and no slot runs dry before another: at most
-slots - 1 of the S steps (those before the turn) are not measured, all others once. The same turn and phases serve
-every policy, so that all meet about the same texts.
+What is stationary. With finished requests replaced at once a slot is found in a request in proportion to the steps it
+takes there: neither uniformly over requests nor by tokens, and it depends on the policy. Here, at every measured step,
+every slot is at a uniformly random one of all S steps, exactly; slots are in different requests, as no request has more
+places than a queue (else it is refused); and given the requests, where two slots are in them is independent (systematic
+sampling in proportion to size: Madow, Annals of Mathematical Statistics 20(3), 1949). So nothing is warmed up, and all
+queues run dry at once: at most slots - 1 of the S steps are not measured, all others once.
 
-Arcs are cut inside requests: with q requests a slot, about 1 / (3 q^2) of the slots meet a neighbour in one request.
-Prices have no memory, so the one jump per arc, from its end to its start, costs nothing.
+A slot does not finish its first request before it begins it anew, as a real one would: prices have no memory, so only
+what is verified together counts. The same random numbers serve every policy, so that all meet about the same texts.
 """
 
 from dataclasses import dataclass
 from itertools import pairwise
 
-import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from montecarlo import estimate
 from montecarlo.cost import Ideal
 from montecarlo.errors import InputError
-from montecarlo.keys import Stream, key, unit
+from montecarlo.keys import Stream, generator
 from montecarlo.post import Post
 from montecarlo.walk import Steps
 
@@ -57,8 +57,8 @@ class Batches:
 def batches(steps: Steps, slots: int, per_slot: int, *, seed: int, world: int) -> Batches:
     """Deal a walk to `slots`, in groups of slots x per_slot walked requests each; requests left over are not used.
 
-    Group g is the same whatever other groups there are. Raises InputError where no group can be filled, or where
-    one has fewer steps than slots.
+    Group g is the same whatever other groups there are. Raises InputError where no group can be filled, and where a
+    request would have to be in two slots at once.
     """
     size, requests = slots * per_slot, len(steps.begin) - 1
     if min(slots, per_slot) < 1 or size > requests:
@@ -68,26 +68,32 @@ def batches(steps: Steps, slots: int, per_slot: int, *, seed: int, world: int) -
         )
     edges = steps.begin[: (requests // size) * size + 1 : size]
     counts = np.diff(edges)
-    if counts.min() < slots:
+    taken = np.diff(steps.begin)[: len(counts) * size].reshape(len(counts), size)
+    if counts.min() == 0:
+        raise InputError(f"group {int(np.argmin(counts))} takes no step: its requests are of one token; leave them out")
+    twice = np.flatnonzero(taken.max(axis=1) > counts // slots)
+    if len(twice):
+        group = int(twice[0])
         raise InputError(
-            f"{slots} slots share the {counts.min()} steps of group {int(np.argmin(counts))}; each needs at least one"
+            f"a request takes {taken[group].max()} steps and each of {slots} slots {counts[group] // slots} "
+            f"(group {group} of {len(counts)}), so it would be in two slots at once; take more requests per slot, or "
+            "fewer slots"
         )
-    uniform = np.asarray(_uniform(key(seed, world, Stream.START), len(counts), slots), np.float64)
-    dealt = [_deal(first, count, row) for first, count, row in zip(edges[:-1], counts, uniform, strict=True)]
+    turns = generator(seed, world, Stream.START, slots).random(len(counts))
+    ring, dealt = _ring(steps.begin, generator(seed, world, Stream.START).random(requests)), []
+    for low, count, turn in zip(edges[:-1], counts, turns, strict=True):
+        queue = count // slots
+        place = int(turn * count) + np.arange(slots) * queue + np.arange(queue)[:, None]
+        dealt.append(ring[low + place % count])
     return Batches(np.concatenate(dealt), np.concatenate([[0], np.cumsum(counts // slots)]), counts)
 
 
-def _uniform(stream: jax.Array, groups: int, slots: int) -> jax.Array:
-    """The turn and the phases [groups, 1 + slots] of every group."""
-    return unit(jax.random.fold_in(stream, slots), (groups, 1 + slots))
-
-
-def _deal(first: int, count: int, uniform: Floats) -> NDArray[np.int64]:
-    """Steps [count // slots, slots] of one group, whose steps begin at `first`."""
-    arc = count // (len(uniform) - 1)
-    turn, phase = int(uniform[0] * count), (uniform[1:] * arc).astype(np.int64)
-    along = (phase + np.arange(arc)[:, None]) % arc
-    return first + (turn + np.arange(len(phase)) * arc + along) % count
+def _ring(begin: NDArray[np.int64], phase: Floats) -> NDArray[np.int64]:
+    """The step at each place [steps]: request i takes the places begin[i] .. begin[i+1]-1, from its `phase` on."""
+    taken = np.diff(begin)
+    first, many = np.repeat(begin[:-1], taken), np.repeat(taken, taken)
+    turned = np.arange(begin[-1]) - first + np.repeat((phase * taken).astype(np.int64), taken)
+    return first + turned % np.maximum(many, 1)
 
 
 def context(steps: Steps, prompt: ArrayLike) -> NDArray[np.int64]:
@@ -120,7 +126,7 @@ def durations(dealt: Batches, seconds: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Odds:
-    """Speedup of a policy, its Monte Carlo standard error, and the share of worlds in which it loses."""
+    """Speedup of a policy, its standard error (infinite for one cluster), the share of worlds in which it loses."""
 
     speedup: float
     error: float
@@ -136,4 +142,5 @@ def odds(undrafted: Floats, drafted: Floats) -> Odds:
     clusters = undrafted.T if len(undrafted) == 1 else undrafted.sum(axis=1, keepdims=True)
     against = drafted.T if len(drafted) == 1 else drafted.sum(axis=1, keepdims=True)
     value, error = estimate.speedup(np.ones(1), clusters, against)
-    return Odds(float(value[0]), float(error[0]), float(np.mean(drafted.sum(axis=1) > undrafted.sum(axis=1))))
+    known = float(error[0]) if len(clusters) > 1 else np.inf
+    return Odds(float(value[0]), known, float(np.mean(drafted.sum(axis=1) > undrafted.sum(axis=1))))

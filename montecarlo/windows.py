@@ -19,7 +19,7 @@ from montecarlo.keys import Stream, key, unit
 from montecarlo.text import Text
 from montecarlo.walk import Steps
 
-CHUNK = 1 << 14  # steps whose places are drawn at once: one compiled shape
+CHUNK = 1 << 12  # steps whose places are drawn at once: one compiled shape
 UNION_BYTES = 1 << 18  # bitsets of a block of unions, which stay in the cache while members are added
 
 
