@@ -82,28 +82,52 @@ def sampled(
     return np.asarray(counted)
 
 
+POOLED = 1 << 28  # bytes of bitsets up to which a recording is packed once and kept
+
+
 @dataclass(frozen=True)
 class Recording:
-    """A recorded text and its tokens as bitsets on the device: pool [tokens + 1, words, layers], the last empty."""
+    """A recorded text of `experts` experts per layer, and its tokens as bitsets on the device.
+
+    pool [tokens + 1, words, layers], the last empty; None where it would be larger than POOLED, as for a memory
+    map of millions of tokens: then every world packs the rows it draws.
+    """
 
     text: Text
-    pool: jax.Array
+    experts: int
+    pool: jax.Array | None
 
     @classmethod
-    def of(cls, text: Text, experts: int, block: int = 1 << 16) -> "Recording":
-        """Pack the experts of `text` (ids below `experts`) block by block."""
+    def of(cls, text: Text, experts: int, block: int = 1 << 16, pooled: int = POOLED) -> "Recording":
+        """Pack the experts of `text` (ids below `experts`) block by block, up to `pooled` bytes."""
+        tokens, layers, _ = text.experts.shape
+        if 4 * (tokens + 1) * -(-experts // 32) * layers > pooled:
+            return cls(text, experts, None)
         pack = jax.jit(partial(coverage.bitsets, count=experts))
         parts = []
-        for low in range(0, len(text.experts), block):
+        for low in range(0, tokens, block):
             rows = np.asarray(text.experts[low : low + block], np.int32)
             parts.append(np.asarray(pack(jnp.asarray(rows.transpose(2, 0, 1)))))
         empty = np.zeros((1, *parts[0].shape[1:]), np.uint32)
-        return cls(text, jnp.asarray(np.concatenate([*parts, empty])))
+        return cls(text, experts, jnp.asarray(np.concatenate([*parts, empty])))
+
+    def count(self, positions: np.ndarray, batches: tuple[int, ...]) -> np.ndarray:
+        """Distinct experts (`coverage.count`) of windows at token rows `positions` [positions, requests], -1: none."""
+        if self.pool is None:
+            rows = self.text.rows(positions).transpose(0, 3, 1, 2)
+            return np.asarray(_packed(jnp.asarray(rows), count=self.experts, batches=batches))
+        held = np.where(positions < 0, len(self.pool) - 1, positions)
+        return np.asarray(_pooled(self.pool, jnp.asarray(held, jnp.int32), batches=batches))
 
 
 @partial(jax.jit, static_argnames=("batches",))
-def _replayed(pool: jax.Array, positions: jax.Array, *, batches: tuple[int, ...]) -> jax.Array:
+def _pooled(pool: jax.Array, positions: jax.Array, *, batches: tuple[int, ...]) -> jax.Array:
     return coverage.count(positions, lambda at: pool[at], batches=batches)
+
+
+@partial(jax.jit, static_argnames=("count", "batches"))
+def _packed(rows: jax.Array, *, count: int, batches: tuple[int, ...]) -> jax.Array:
+    return coverage.count(rows, partial(coverage.bitsets, count=count), batches=batches)
 
 
 def replayed(
@@ -144,5 +168,4 @@ def replayed(
         rejected = depths - run - 1
         tail_positions = text.positions(other, place(elsewhere, other), np.maximum(rejected, 0))
         positions = np.where(rejected >= 0, tail_positions, positions)
-    positions = np.where(positions < 0, len(recording.pool) - 1, positions)
-    return np.asarray(_replayed(recording.pool, jnp.asarray(positions, jnp.int32), batches=batches))
+    return recording.count(positions, batches)

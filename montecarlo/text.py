@@ -9,17 +9,18 @@ from montecarlo.errors import InputError
 
 @dataclass(frozen=True)
 class Text:
-    """experts [tokens, layers, top_k] (an unsigned integer array, also a memory map); start [requests + 1].
+    """experts [tokens, layers, top_k] (an unsigned integer array, also a memory map); start and lengths [requests].
 
-    Request r holds the tokens start[r] .. start[r+1]-1, in order.
+    Request r holds the tokens start[r] .. start[r] + lengths[r] - 1, in order. Tokens in no request are not read.
     """
 
     experts: np.ndarray
     start: np.ndarray
+    lengths: np.ndarray
 
     @classmethod
     def of(cls, *, experts: np.ndarray, start: np.ndarray) -> "Text":
-        """Build a text; raises InputError where the offsets do not cut the tokens into requests."""
+        """Build a text cut at start [requests + 1], which is kept whole; raises InputError where it does not fit."""
         if experts.ndim != 3 or min(experts.shape) < 1:
             raise InputError(
                 f"experts have shape {experts.shape}; they must be [tokens, layers, top_k], none of them 0"
@@ -30,17 +31,12 @@ class Text:
         if np.any(np.diff(offsets) < 1):
             first = int(np.flatnonzero(np.diff(offsets) < 1)[0])
             raise InputError(f"{int(np.sum(np.diff(offsets) < 1))} requests hold no token (first: request {first})")
-        return cls(experts, offsets)
+        return cls(experts, offsets, np.diff(offsets))
 
     @property
     def requests(self) -> int:
         """Number of requests."""
-        return len(self.start) - 1
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens per request [requests]."""
-        return np.diff(self.start)
+        return len(self.lengths)
 
     def positions(self, request: np.ndarray, first: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """Token rows at `steps` after position `first` of `request`; shapes broadcast; -1 where there is none.

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from montecarlo.errors import InputError, TaskFailed
-from studies import catalog, cli_target, config, results
+from studies import catalog, cli_target, cli_trace, config, results
 from studies.results import Results
 from traces import profiles
 
@@ -22,7 +22,6 @@ EXACT = ("economics", "frontier")  # sampled nowhere
 INTERRUPTED = 130  # the exit code of an interrupted run
 NOT_BUILT = {
     "compare": "comparing runs",
-    "trace": "importing, describing, fitting and synthesising traces (npz traces go in with `run --trace`)",
     "calibrate": "calibrating prices from a benchmark",
 }
 
@@ -33,6 +32,7 @@ app = typer.Typer(
     help="What are the odds that drafting pays? Monte Carlo studies of speculative decoding on MoE models.",
 )
 app.add_typer(cli_target.app, name="target")
+app.add_typer(cli_trace.app, name="trace")
 out_console, err_console = Console(), Console(stderr=True)
 
 
@@ -74,7 +74,7 @@ def run(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; VALUE is TOML.")
     ] = None,
-    trace: Annotated[Path | None, typer.Option(help="A recorded routing trace (npz) to replay.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="A routing trace to replay: a trace folder, or npz.")] = None,
     out: Annotated[Path | None, typer.Option(help="Results folder (default: out/STUDY).")] = None,
     worlds: Annotated[int | None, typer.Option(help="Number of worlds to draw.")] = None,
     error: Annotated[
@@ -199,6 +199,8 @@ def main() -> None:
     try:
         if arguments[0] in NOT_BUILT:
             raise InputError(f"`draftodds {arguments[0]}` is not built yet: {NOT_BUILT[arguments[0]]}")
+        if arguments[0] == "trace":
+            cli_trace.refuse_unbuilt(arguments[1:])
         code = app(args=arguments, standalone_mode=False)
         if code == INTERRUPTED:  # typer turns Ctrl-C into an exit code
             raise KeyboardInterrupt

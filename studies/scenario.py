@@ -13,7 +13,7 @@ from montecarlo.post import Post
 from montecarlo.routing import Routing
 from montecarlo.surface import Recording
 from studies import catalog, choices, config
-from traces import npz
+from traces import replay
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def build(study: config.Study, index: int) -> Built:
     elif tracing:
         if study.trace is None:
             raise InputError("routing = trace needs a trace; give it with --trace PATH")
-        text = npz.read(Path(study.trace), layers=layers, experts=experts, top_k=top_k)
+        text, left_out = replay.read(Path(study.trace), layers=layers, experts=experts, top_k=top_k)
+        notes += left_out
         recording = Recording.of(text, experts)
     else:
         process = choices.routing(str(given.routing), layers, experts, top_k, notes)
@@ -157,7 +158,7 @@ def fill(name: str, study: config.Study) -> config.Study:
         raise InputError(
             f"trace {study.trace} is used for nothing: routing = {scenarios[0].routing}; leave out one of them"
         )
-    sha = npz.digest(Path(study.trace)) if study.trace is not None else None
+    sha = replay.digest(Path(study.trace)) if study.trace is not None else None
     plain = study.model_dump() | {"scenario": [scenario.model_dump(warnings=False) for scenario in scenarios]}
     return config.validated(plain | {"trace_sha256": sha})
 

@@ -59,8 +59,10 @@ mistake("acceptance profile as routing", run(routing="gpt-oss-20b-eagle-3"), "ac
 # Known, and refused by name because they are not built.
 for study_command in (
     ["compare", "a", "b"],
-    ["trace", "import", "x.json", "--out", "t"],
-    ["trace"],
+    ["trace", "describe", "t"],
+    ["trace", "fit", "t", "--out", "p.toml"],
+    ["trace", "synthesise", "p.toml"],
+    ["trace", "capture"],
     ["calibrate", "b.json"],
 ):
     mistake(f"command {' '.join(study_command)}", study_command, f"draftodds {study_command[0]}", "not built yet")

@@ -32,9 +32,9 @@ def read(path: Path, *, layers: int = 0, experts: int = 0, top_k: int = 0) -> Te
         raise _unreadable(path, error) from error
     except (zipfile.BadZipFile, zlib.error) as error:
         raise _unreadable(path, None) from error
-    faults = _shape_faults(ids, start)
+    faults = shape_faults(ids, start)
     if not faults:
-        faults = _start_faults(start, len(ids)) + _fit_faults(ids, layers, top_k) + _id_faults(ids, experts)
+        faults = start_faults(start, len(ids)) + _fit_faults(ids, layers, top_k) + _id_faults(ids, experts)
     if faults:
         raise InputError(f"trace {path}: {'; '.join(faults)}")
     dtype = np.uint8 if ids.max() <= 255 else np.uint16
@@ -83,7 +83,8 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return experts, start
 
 
-def _shape_faults(ids: np.ndarray, start: np.ndarray) -> list[str]:
+def shape_faults(ids: np.ndarray, start: np.ndarray) -> list[str]:
+    """What is wrong with the types and axes of the two arrays."""
     faults = []
     if ids.dtype.kind not in "iu" or ids.ndim != 3 or min(ids.shape, default=0) < 1:
         faults.append(f"expert_ids is {ids.dtype} of shape {ids.shape}, not integers [tokens, layers, top_k]")
@@ -92,7 +93,8 @@ def _shape_faults(ids: np.ndarray, start: np.ndarray) -> list[str]:
     return faults
 
 
-def _start_faults(start: np.ndarray, tokens: int) -> list[str]:
+def start_faults(start: np.ndarray, tokens: int) -> list[str]:
+    """What keeps seq_start from cutting `tokens` into requests."""
     faults, offsets = [], start.astype(np.int64)
     if offsets[0] != 0 or offsets[-1] != tokens:
         faults.append(f"seq_start runs from {offsets[0]} to {offsets[-1]}; it must run from 0 to the {tokens} tokens")

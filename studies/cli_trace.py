@@ -1,0 +1,88 @@
+"""`draftodds trace`: traces of engines into a trace folder, and out of it for SQL."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from montecarlo.errors import InputError
+from studies import catalog
+from traces import importers, store
+from traces.request import Shape
+
+app = typer.Typer(help="Recorded traces.")
+NOT_BUILT = {"describe": "describing", "fit": "fitting", "synthesise": "synthesising", "capture": "capturing"}
+
+
+@app.callback()
+def traces() -> None:
+    """Recorded traces."""
+
+
+@app.command("import")
+def import_(
+    sources: Annotated[list[Path], typer.Argument(metavar="SRC...", help="Files or folders; see docs/traces.md.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The trace folder to write.")],
+    format: Annotated[str | None, typer.Option(metavar="F", help="The sources' format, where it is unclear.")] = None,
+    target: Annotated[str | None, typer.Option(metavar="T", help="The model that was recorded.")] = None,
+) -> None:
+    """Read what an engine recorded into a trace folder, and say what was repaired."""
+    shape = _shape(target)
+    err = Console(stderr=True)
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("reading: {task.completed:,} tokens"),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    ) as bar:
+        shown = bar.add_task("reading", total=None)
+        info = importers.read(
+            sources, out, format=format, shape=shape, progress=lambda tokens: bar.update(shown, completed=tokens)
+        )
+    _say(f"{out}: {_summary(info)}")
+    for note in info["notes"]:
+        _say(f"- {note}")
+    if "tokens" in info:
+        _say(f"Use it: draftodds run optimal-k --set target={target or 'T'} --trace {out}")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A trace folder.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.parquet", help="The flat Parquet file to write.")],
+) -> None:
+    """Write the routing of a trace as one flat Parquet file: a row per request, position, layer and slot."""
+    if out.suffix != ".parquet":
+        raise InputError(f"--out {out}: the export is a Parquet file, so its name ends in .parquet")
+    _say(f"{out}: {store.export(folder, out):,} rows of {', '.join(store.FLAT)}.")
+
+
+def refuse_unbuilt(arguments: list[str]) -> None:
+    """Raise InputError for a command of `draftodds trace` that is not built yet."""
+    name = next((word for word in arguments if not word.startswith("-")), "")
+    if name in NOT_BUILT:
+        raise InputError(f"`draftodds trace {name}` is not built yet: {NOT_BUILT[name]} traces")
+
+
+def _shape(target: str | None) -> Shape:
+    if target is None:
+        return Shape()
+    built = catalog.target(target)
+    if built.moe is None:
+        raise InputError(f"target {target} is dense: it routes nothing, so it has no routing trace")
+    return Shape(layers=built.moe_layers, experts=built.moe.experts, top_k=built.moe.top_k, depth=built.layers)
+
+
+def _summary(info: dict[str, Any]) -> str:
+    shape = f"{len(info['layers'])} layers, {info['experts']} experts"
+    if "tokens" in info:
+        return f"{info['requests']:,} requests, {info['tokens']:,} tokens, {shape}, top {info['top_k']}."
+    return f"popularity of {shape} in {info['windows']:,} windows."
+
+
+def _say(line: str) -> None:
+    Console().print(line, soft_wrap=True, highlight=False, markup=False)
