@@ -10,12 +10,16 @@ load is the stated assumption `tail`, as in the surface:
 The other place is a function of (seed, world, request, token): every policy that stops there sees the same one.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from montecarlo import coverage
 from montecarlo.keys import Stream, key, unit
+from montecarlo.surface import Recording
 from montecarlo.text import Text
 from montecarlo.walk import Steps
 
@@ -56,11 +60,33 @@ def _places(stream: jax.Array, request: jax.Array, position: jax.Array) -> jax.A
     return jax.vmap(one)(request, position)
 
 
+def held(recording: Recording, rows: NDArray[np.int64]) -> tuple[jax.Array, NDArray[np.int64]]:
+    """(pool, rows of it): the recording's own bitsets, or, where it keeps none, those of the tokens in `rows`."""
+    if recording.pool is not None:
+        return recording.pool, rows
+    used, where = np.unique(np.append(rows, -1), return_inverse=True)  # -1 is the first
+    parts = []
+    for low in range(0, len(used) - 1, CHUNK):
+        chunk = np.full(CHUNK, -1)
+        chunk[: len(used) - 1 - low] = used[1 + low :][:CHUNK]
+        packed = _packed(recording.text.rows(chunk).transpose(2, 0, 1), count=recording.experts)
+        parts.append(np.asarray(packed))
+    size = 1 << len(used).bit_length()  # few shapes to compile; the rows added are empty, as the last must be
+    pool = np.zeros((size, *parts[0].shape[1:]), np.uint32)
+    pool[: len(used) - 1] = np.concatenate(parts)[: len(used) - 1]
+    return jnp.asarray(pool), where[:-1].reshape(rows.shape) - 1
+
+
+@partial(jax.jit, static_argnames="count")
+def _packed(experts: jax.Array, *, count: int) -> jax.Array:
+    return coverage.bitsets(experts, count)
+
+
 def distinct(pool: jax.Array, windows: NDArray[np.int64], at: NDArray[np.int64], block: int = 0) -> NDArray[np.uint16]:
     """Distinct experts [batches, layers] of the batches that verify the steps `at` [batches, slots] together.
 
-    pool [tokens + 1, words, layers]: tokens as bitsets, the last empty (`surface.Recording`); windows [steps, width]:
-    rows of it (`rows`). block: batches done at once (0: as many as fit in the cache); it changes nothing else.
+    pool [tokens + 1, words, layers], the last empty, and windows [steps, width], rows of it: see `held`. block: batches
+    done at once (0: as many as fit in the cache); it changes nothing else.
     """
     batches, members = len(at), at.shape[1] * windows.shape[1]
     block = block or max(8, UNION_BYTES // (4 * int(np.prod(pool.shape[1:]))))

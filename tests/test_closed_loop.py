@@ -204,10 +204,10 @@ def looped(recording: Recording, slots: int, tail: str, world: int = 0) -> tuple
     order = np.random.default_rng((3, world)).permutation(recording.text.requests)
     tokens = len(recording.text.experts)
     run = np.sum(np.random.default_rng((2, world)).random((tokens, 1)) < LAW.survival(DEPTH), axis=1)
-    steps = walk(recording.text.start[:-1], recording.text.lengths, run, DEPTH, order=order)
+    steps = walk(recording.text.start[: recording.text.requests], recording.text.lengths, run, DEPTH, order=order)
     dealt = closed_loop.batches(steps, slots, 2, seed=0, world=world)
     rows = windows.rows(steps, recording.text, tail=tail, seed=0, world=world)
-    return steps, dealt, windows.distinct(recording.pool, rows, dealt.at).mean(axis=1)
+    return steps, dealt, windows.distinct(*windows.held(recording, rows), dealt.at).mean(axis=1)
 
 
 def whole(steps: Steps, dealt: Batches, distinct: np.ndarray) -> tuple[float, float]:
@@ -276,10 +276,10 @@ def test_the_speedup_is_the_surface_s_where_it_is_exact(slots: int) -> None:
     for length in (0, DEPTH):
         tokens = len(recording.text.experts)
         run = np.sum(np.random.default_rng(4).random((tokens, 1)) < LAW.survival(DEPTH), axis=1)
-        steps = walk(recording.text.start[:-1], recording.text.lengths, run, length)
+        steps = walk(recording.text.start[: recording.text.requests], recording.text.lengths, run, length)
         dealt = closed_loop.batches(steps, slots, 2, seed=0, world=0)
         rows = windows.rows(steps, recording.text, tail="request", seed=0, world=0)
-        distinct = windows.distinct(recording.pool, rows, dealt.at)
+        distinct = windows.distinct(*windows.held(recording, rows), dealt.at)
         seconds = closed_loop.verify_seconds(prices, steps, dealt, 100, distinct)
         step = dealt.mean(seconds) if length == 0 else step
         seconds = seconds + closed_loop.draft_seconds(prices, steps, dealt, 100, step)

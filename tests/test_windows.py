@@ -23,7 +23,7 @@ def recorded(sizes: tuple[int, ...], seed: int = 0) -> Recording:
 
 
 RECORDING = recorded(SIZES)
-START = RECORDING.text.start[:-1]
+START = RECORDING.text.start[: len(SIZES)]
 
 
 @given(st.lists(st.integers(0, 5), min_size=sum(SIZES), max_size=sum(SIZES)), st.integers(0, 6), st.data())
@@ -35,7 +35,7 @@ def test_the_union_is_that_of_sets(run, length, data) -> None:
     at = np.asarray(
         data.draw(st.lists(st.lists(st.integers(0, len(steps) - 1), min_size=4, max_size=4), min_size=1, max_size=9))
     )
-    found = windows.distinct(RECORDING.pool, rows, at)
+    found = windows.distinct(*windows.held(RECORDING, rows), at)
     for batch, together in enumerate(at):
         for layer in range(LAYERS):
             held: set[int] = set()
@@ -43,8 +43,8 @@ def test_the_union_is_that_of_sets(run, length, data) -> None:
                 for row in rows[step]:
                     held |= set(RECORDING.text.experts[row, layer].tolist()) if row >= 0 else set()
             assert found[batch, layer] == len(held)
-    np.testing.assert_array_equal(found, windows.distinct(RECORDING.pool, rows, at, block=2))
-    np.testing.assert_array_equal(found[:1], windows.distinct(RECORDING.pool, rows, at[:1]))
+    np.testing.assert_array_equal(found, windows.distinct(*windows.held(RECORDING, rows), at, block=2))
+    np.testing.assert_array_equal(found[:1], windows.distinct(*windows.held(RECORDING, rows), at[:1]))
 
 
 @given(st.lists(st.integers(0, 5), min_size=sum(SIZES), max_size=sum(SIZES)), st.integers(0, 6))
@@ -118,3 +118,18 @@ def test_the_size_of_a_block_changes_nothing(block: int) -> None:
             union |= np.asarray(pool)[row] if row >= 0 else np.uint32(0)
         expected[batch] = np.bitwise_count(union).sum(axis=0)
     np.testing.assert_array_equal(windows.distinct(pool, rows, at, block=block), expected)
+
+
+@pytest.mark.parametrize("tail", TAILS)
+def test_a_recording_too_large_to_keep_is_packed_as_far_as_it_is_read(tail: str) -> None:
+    text = recorded((4000, 3000), seed=2).text
+    kept, left = Recording.of(text, EXPERTS), Recording.of(text, EXPERTS, pooled=0)
+    assert left.pool is None
+    steps = walk(text.start[:2], text.lengths, np.arange(7000) % 4, 3, order=[1])
+    rows = windows.rows(steps, text, tail=tail, seed=0, world=0)
+    at = np.random.default_rng(0).integers(0, len(steps), (50, 2))
+    pool, read = windows.held(left, rows)
+    expected = windows.distinct(*windows.held(kept, rows), at)
+    np.testing.assert_array_equal(windows.distinct(pool, read, at), expected)
+    assert not np.asarray(pool[-1]).any()
+    assert tail != "text" or len(pool) == 4096  # 3,000 of 7,000 tokens, in a round size

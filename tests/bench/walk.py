@@ -1,7 +1,7 @@
 """Batch steps per second of the walk, on one core, after compile: walk, deal, windows, unions, verify and draft priced.
 
-    dense   llama-3-70b, 128 slots, k = 3
-    moe     43 layers, 256 experts, top 6 (deepseek-v4-flash), 64 slots, k = 3
+dense   llama-3-70b, 128 slots, k = 3
+moe     43 layers, 256 experts, top 6 (deepseek-v4-flash), 64 slots, k = 3
 """
 
 import os
@@ -82,7 +82,7 @@ def _moe(prices: Ideal, recording: Recording) -> int:
     steps = walk(text.start[: text.requests], text.lengths, _runs(text.requests), LENGTH)
     dealt = closed_loop.batches(steps, MOE_SLOTS, PER_SLOT, seed=0, world=0)
     rows = windows.rows(steps, text, tail="request", seed=0, world=0)
-    distinct = windows.distinct(recording.pool, rows, dealt.at)
+    distinct = windows.distinct(*windows.held(recording, rows), dealt.at)
     closed_loop.verify_seconds(prices, steps, dealt, 1000, distinct)
     closed_loop.draft_seconds(prices, steps, dealt, 1000, np.ones(1))
     return len(dealt.at)
