@@ -24,7 +24,7 @@ from montecarlo.target import Target
 from montecarlo.text import Text
 from montecarlo.walk import Steps, walk
 from studies import catalog
-from tests.statistics import all_within, mean_and_error, refused, within
+from tests.statistics import all_within, matches, mean_and_error, refused, within
 from tests.test_walk import slow
 from traces.fit import power_popularity
 
@@ -255,6 +255,24 @@ def test_the_walk_touches_what_the_surface_says(slots: int, tail: str) -> None:
     if slots == 1:
         other = on_the_surface(slots, "anywhere")[0][DEPTH]
         refused(within, float(mean), other, both, largest=0.04)
+
+
+@pytest.mark.parametrize(("length", "published", "by_request"), [(1, 6.24, 6.27), (3, 9.31, 9.39), (7, 12.88, 13.01)])
+def test_the_real_trace_is_walked_with_its_published_windows(
+    gpt_oss_20b: Text, length: int, published: float, by_request: float
+) -> None:
+    """gpt-oss-20b, batch 1, whole windows: weighted by tokens, as steps fall; the request-weighted table is refused."""
+    recording, means = Recording.of(gpt_oss_20b, 32), []
+    for world in range(4):
+        run = np.random.default_rng(world).geometric(0.5, len(gpt_oss_20b.experts)) - 1
+        steps = walk(gpt_oss_20b.start[: gpt_oss_20b.requests], gpt_oss_20b.lengths, run, length)
+        dealt = closed_loop.batches(steps, 1, 1, seed=0, world=world)
+        rows = windows.rows(steps, gpt_oss_20b, tail="text", seed=0, world=world)
+        distinct = windows.distinct(*windows.held(recording, rows), dealt.at)
+        means.append(distinct[steps.drafted[dealt.at[:, 0]] == length].mean())
+    mean, error = mean_and_error(np.array(means))
+    matches(float(mean), published, float(error), relative=0.003)
+    refused(matches, float(mean), by_request, float(error), relative=0.003)
 
 
 def target(moe: bool) -> Target:
