@@ -39,6 +39,15 @@ def test_the_post_too(batch, length, context) -> None:
     assert prices.ragged_draft_seconds(*same, 2e-3) == float(prices.draft_seconds(batch, length, context, 2e-3))
 
 
+def test_a_ragged_batch_of_the_post_written_out() -> None:
+    """Bytes-equivalents of its 43 layers over the bandwidth; its attention is compute-bound from two queries on."""
+    queries, context = [4, 1, 9], [1000, 90, 30_000]
+    pairs = sum(asked * seen for asked, seen in zip(queries, context, strict=True))
+    layer = max(2 * 107e6 * 14 / 563, 107e6) + max(2 * 69_632 * pairs / 281, 576 * sum(context))
+    found = Post(Flat.of(fraction=0.1)).ragged_seconds(queries, context)
+    assert found == pytest.approx(43 * layer / 8e12, rel=1e-12)
+
+
 def test_a_ragged_verify_of_gpt_oss_written_out() -> None:
     """Attention works of three sequences, summed before the maximum; half of the layers see 128 tokens at most."""
     prices = Ideal(catalog.target("gpt-oss-120b"), HARDWARE, FREE)
