@@ -18,7 +18,7 @@ import numpy as np
 
 from traces.lanes import MISSING, NEW_REQUEST, NEW_TURN, Lanes
 
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 
 

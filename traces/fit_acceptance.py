@@ -217,7 +217,7 @@ def estimate(
         return -value / scale, -slope / scale
 
     def search(start: Floats, within: list[tuple[float, float]]) -> tuple[float, Floats]:
-        options = {"maxiter": 300, "ftol": 1e-12, "gtol": 1e-7}
+        options = {"maxiter": 300, "ftol": 1e-11, "gtol": 1e-6}
         found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=within, options=options)
         return float(found.fun), found.x
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from traces.step_log import StepLog
 
 MISSING = -1
+ROWS_OF, LANES_OF = 128, 16  # sizes are rounded up to these, so that logs of the same kind compile once
 SAME, NEW_TURN, NEW_REQUEST = 0, 1, 2
 
 
@@ -21,7 +22,8 @@ SAME, NEW_TURN, NEW_REQUEST = 0, 1, 2
 class Lanes:
     """Arrays [tokens, lanes]; each request lies in one lane, whole.
 
-    outcome: 1 accepted, 0 rejected, -1 missing. depth: from 0, where there is an outcome. begins: SAME, NEW_TURN
+    outcome: 1 accepted, 0 rejected, -1 missing. depth: from 0, where there is an outcome. begins: ROWS_OF, LANES_OF = 128, 16  # sizes are rounded up to these, so that logs of the same kind compile once
+SAME, NEW_TURN
     or NEW_REQUEST. request: the number of the request; padding has that of no request, `requests`.
     """
 
@@ -33,8 +35,8 @@ class Lanes:
     depths: int
 
     @classmethod
-    def of(cls, log: StepLog, tokens_per_lane: int = 0) -> "Lanes":
-        """Lay out a log; a lane is at least as long as the longest request."""
+    def of(cls, log: StepLog) -> "Lanes":
+        """Lay out a log; a lane is as long as the longest request."""
         emitted = log.accepted + 1
         step = np.repeat(np.arange(len(emitted)), emitted)
         depth = np.arange(len(step)) - np.repeat(np.cumsum(emitted) - emitted, emitted)
@@ -45,7 +47,9 @@ class Lanes:
         begins = np.where(depth == 0, (NEW_TURN * new_turn + NEW_REQUEST * new_request)[step], SAME)
         request = log.request[step]
         size = np.bincount(request, minlength=log.requests)
-        lane, row, lanes, tokens = _packed(size, max(tokens_per_lane, int(size.max())))
+        tokens = -(-int(size.max()) // ROWS_OF) * ROWS_OF
+        lane, row, filled = _packed(size, tokens)
+        lanes = -(-filled // LANES_OF) * LANES_OF
         position = np.arange(len(step)) - np.repeat(np.cumsum(size) - size, size)
         at = (row[request] + position, lane[request])
 
@@ -64,8 +68,8 @@ class Lanes:
         )
 
 
-def _packed(size: NDArray[np.int64], tokens: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
-    """(lane, first row) of each request, longest first into the emptiest lane; lanes; rows in use."""
+def _packed(size: NDArray[np.int64], tokens: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """(lane, first row) of each request, longest first into the emptiest lane; number of lanes."""
     lane, row = np.zeros(len(size), np.int64), np.zeros(len(size), np.int64)
     filled: list[tuple[int, int]] = []
     for request in np.argsort(-size, kind="stable"):
@@ -76,4 +80,4 @@ def _packed(size: NDArray[np.int64], tokens: int) -> tuple[NDArray[np.int64], ND
         else:
             heapq.heapreplace(filled, (emptiest + int(size[request]), into))
         lane[request], row[request] = into, emptiest
-    return lane, row, len(filled), max(used for used, _ in filled)
+    return lane, row, len(filled)
