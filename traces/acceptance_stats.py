@@ -26,7 +26,7 @@ BLOCK = 32
 
 @dataclass(frozen=True)
 class Figures:
-    """survival [depths]; the others are numbers, nan where the log is too short for them."""
+    """survival [depths]; the others are numbers, nan where the log is too short for them or nothing varies."""
 
     survival: Floats
     icc: float
@@ -56,6 +56,11 @@ def _moments(labels: NDArray[np.int64], values: Floats) -> tuple[NDArray[np.int6
     return group, counts, np.bincount(group, values) / counts
 
 
+def _ratio(part: float, whole: float) -> float:
+    """nan where nothing varies."""
+    return float(part / whole) if whole > 0 else float("nan")
+
+
 def icc(request: NDArray[np.int64], values: Floats) -> float:
     """Intra-class correlation of `values` [steps] by `request` [steps]."""
     group, counts, means = _moments(request, values)
@@ -65,7 +70,7 @@ def icc(request: NDArray[np.int64], values: Floats) -> float:
     between = np.sum(counts * (means - values.mean()) ** 2) / (groups - 1)
     within = np.sum((values - means[group]) ** 2) / (total - groups)
     typical = (total - np.sum(counts**2) / total) / (groups - 1)
-    return float((between - within) / (between + (typical - 1) * within))
+    return _ratio(between - within, between + (typical - 1) * within)
 
 
 def lag_one(turn: NDArray[np.int64], values: Floats) -> float:
@@ -77,7 +82,7 @@ def lag_one(turn: NDArray[np.int64], values: Floats) -> float:
     rest = values - means[group]
     variance = np.sum(rest**2) / free
     products = np.sum((rest[:-1] * rest[1:])[group[:-1] == group[1:]])
-    return float((products + variance * np.sum((counts - 1) / counts)) / free / variance)
+    return _ratio((products + variance * np.sum((counts - 1) / counts)) / free, variance)
 
 
 def spread(turn: NDArray[np.int64], values: Floats, block: int = BLOCK) -> float:
@@ -88,4 +93,4 @@ def spread(turn: NDArray[np.int64], values: Floats, block: int = BLOCK) -> float
     sums = values[kept].reshape(-1, block).sum(axis=1)
     if len(sums) < 2:
         return float("nan")
-    return float(sums.var(ddof=1) / (block * values[kept].var(ddof=1)))
+    return _ratio(sums.var(ddof=1), block * values[kept].var(ddof=1))

@@ -167,7 +167,9 @@ def fit(log: StepLog, starts: tuple[tuple[float, float], ...] = STARTS) -> Fit:
             f"no step of the log decides a draft at depth {asked.index(0) + 1} of {log.draft_length}; "
             "give it a shorter draft length"
         )
-    theta = estimate(likelihood, starts=starts, first=_first_guess(log))
+    first = _first_guess(log)
+    begin = [np.concatenate([first, [0.5, 0.8, 0.5], np.log(times), [0.0]]) for times in starts]
+    theta = estimate(likelihood, begin)
     information, sandwich = covariances(likelihood, theta)
     return Fit(
         names=names_of(likelihood.depths),
@@ -192,23 +194,17 @@ def names_of(depths: int) -> tuple[str, ...]:
 
 
 def _first_guess(log: StepLog) -> Floats:
-    """Logits of the hazards, which are the offsets where nothing varies."""
+    """Logits of the hazards, which are the offsets where nothing varies, and a fifth more, as much does."""
     guess = []
     for depth in depths_of(log):
         accepted = np.sum(log.accepted >= depth)
         rejected = np.sum((log.accepted == depth - 1) & (log.drafted >= depth) & ~log.cut)
-        guess.append(np.log((accepted + 0.5) / (rejected + 0.5)))
+        guess.append(1.2 * np.log((accepted + 0.5) / (rejected + 0.5)))
     return np.asarray(guess)
 
 
-def estimate(
-    likelihood: Likelihood,
-    *,
-    starts: tuple[tuple[float, float], ...],
-    first: Floats,
-    weight: Floats | None = None,
-) -> Floats:
-    """The theta of the highest likelihood [P]; sds that vanish are exactly 0."""
+def estimate(likelihood: Likelihood, begin: list[Floats], weight: Floats | None = None) -> Floats:
+    """The theta of the highest likelihood [P] that searches from `begin` find; sds that vanish are exactly 0."""
     bounds = _bounds(likelihood)
     scale = float(likelihood.requests if weight is None else np.sum(weight))
 
@@ -221,7 +217,6 @@ def estimate(
         found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=within, options=options)
         return float(found.fun), found.x
 
-    begin = [np.concatenate([first * 1.2, [0.5, 0.8, 0.5], np.log(times), [0.0]]) for times in starts]
     theta = min((search(start, bounds) for start in begin), key=lambda one: one[0])[1]
     while np.any(small := (np.abs(theta) < VANISHED) & _is_sd(likelihood.depths) & (theta != 0)):
         bounds = [(0.0, 0.0) if gone else bound for gone, bound in zip(small, bounds, strict=True)]

@@ -93,7 +93,8 @@ def walked(run: NDArray[np.integer], draft_length: int, lengths: ArrayLike | Non
     """The log of one walk over each text at a fixed draft length.
 
     run [texts, tokens]; lengths [texts]: tokens of each text, by default all. Every walk starts at the text's first
-    token and drafts at most what the text still has; a draft that the text's end shortened is `drafted` so short.
+    token. As in the logs of engines, what a step emits past the end is dropped, so of a text's last token nobody
+    knows whether it was a draft or the correction of one: that step is `cut`, and the token counts as the latter.
     """
     texts, tokens = run.shape
     length = np.broadcast_to(np.asarray(tokens if lengths is None else lengths, np.int64), (texts,))
@@ -101,10 +102,12 @@ def walked(run: NDArray[np.integer], draft_length: int, lengths: ArrayLike | Non
     at = np.zeros(texts, np.int64)
     steps = []
     while np.any(going := at < length - 1):
-        drafted = np.minimum(draft_length, length - 1 - at)
-        accepted = np.minimum(run[rows, np.minimum(at, tokens - 1)], drafted)
-        steps.append(np.stack([rows, drafted, accepted])[:, going])
+        room = length - 2 - at
+        accepted = np.minimum(np.minimum(run[rows, np.minimum(at, tokens - 1)], draft_length), room)
+        steps.append(np.stack([rows, accepted, accepted == room])[:, going])
         at = np.where(going, at + accepted + 1, at)
-    request, drafted, accepted = np.concatenate(steps, axis=1)
+    request, accepted, cut = np.concatenate(steps, axis=1)
     order = np.argsort(request, kind="stable")
-    return StepLog.of(request=request[order], drafted=drafted[order], accepted=accepted[order])
+    return StepLog.of(
+        request=request[order], drafted=draft_length, accepted=accepted[order], cut=cut[order].astype(bool)
+    )

@@ -36,8 +36,7 @@ def steps_like(
 
     A request is easier by length_slope log(its tokens / typical_tokens).
 
-    A turn has paths of its own under the request's ease. Its last step is marked as cut, as in logs of engines,
-    where a text can end inside what was accepted.
+    A turn has paths of its own under the request's ease.
     """
     begins = np.flatnonzero(np.concatenate([[True], (np.diff(log.request) != 0) | (np.diff(log.turn) != 0)]))
     tokens = np.add.reduceat(log.accepted + 1, begins) + 1  # the first token of a turn is emitted before any step
@@ -49,11 +48,6 @@ def steps_like(
     drafted = draft_length or log.draft_length
     run = runs_along(process, within + ease[request][None], key_coin, draft_length=drafted)
     new = walked(np.asarray(run).T, drafted, tokens)
-    last = np.concatenate([np.diff(new.request) != 0, [True]])
     return StepLog.of(
-        request=request[new.request],
-        turn=new.request,
-        drafted=np.full(len(last), drafted),
-        accepted=new.accepted,
-        cut=last,
+        request=request[new.request], turn=new.request, drafted=drafted, accepted=new.accepted, cut=new.cut
     )

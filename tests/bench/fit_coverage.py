@@ -22,7 +22,7 @@ from traces.synthesise_steps import steps_like
 
 OFFSETS = (2.4, 1.8, 1.4, 1.1)
 TRUTH = np.array([*OFFSETS, 0.6, 1.1, 0.7, np.log(3.0), np.log(60.0), 0.3])
-REQUESTS, MEDIAN_TOKENS, LOG_SD, LONGEST = 300, 300.0, 0.7, 1200
+REQUESTS, MEDIAN_TOKENS, LOG_SD, LONGEST = 300, 240.0, 0.6, 800
 FAMILIES = {"offsets": slice(0, 4), "sds": slice(4, 7), "time scales": slice(7, 9), "length slope": slice(9, 10)}
 
 
@@ -30,13 +30,8 @@ def log_of(world: int) -> StepLog:
     """A synthesised log of random lengths."""
     random = generator(7, world, Stream.TEXT)
     tokens = np.minimum(np.exp(np.log(MEDIAN_TOKENS) + LOG_SD * random.standard_normal(REQUESTS)), LONGEST)
-    # a log whose texts have these lengths: one step each, which accepted all of its text
-    one = tokens.astype(np.int64) - 1
-    texts = StepLog.of(request=np.arange(REQUESTS), drafted=one, accepted=one)
-    return _synthesised(texts, world)
-
-
-def _synthesised(texts: StepLog, world: int) -> StepLog:
+    whole = np.maximum(tokens.astype(np.int64), 2) - 1
+    texts = StepLog.of(request=np.arange(REQUESTS), drafted=whole, accepted=whole)  # one step, all accepted
     return steps_like(
         process_of(TRUTH),
         texts,
