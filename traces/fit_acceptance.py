@@ -38,7 +38,8 @@ Floats = NDArray[np.float64]
 
 SDS = ("request_sd", "short_sd", "slow_sd")
 TIMES = ("short_tokens", "slow_tokens")
-RANGES = {"short_tokens": (0.3, 30.0), "slow_tokens": (5.0, 3000.0)}
+# Ease that is fresh at every token cannot be told from the coin: below one token a larger short_sd means nothing.
+RANGES = {"short_tokens": (1.0, 30.0), "slow_tokens": (5.0, 3000.0)}
 OFFSETS, LARGEST_SD = 10.0, 5.0  # logits: beyond these nothing is decided by chance any more
 LARGEST_SLOPE = 3.0  # logits for each factor of e
 LENGTHS_DIFFER = 0.05  # range of log lengths below which they are all as long
