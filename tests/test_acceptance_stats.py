@@ -67,7 +67,10 @@ def test_spread_is_one_for_independent_steps_and_more_for_a_shared_part() -> Non
 
 def test_survival_counts_only_steps_that_drafted_so_deep_and_were_not_cut() -> None:
     log = StepLog.of(
-        request=[0, 0, 0, 1, 1], drafted=[3, 1, 3, 3, 2], accepted=[3, 1, 0, 2, 0], cut=[False, False, True, False, False]
+        request=[0, 0, 0, 1, 1],
+        drafted=[3, 1, 3, 3, 2],
+        accepted=[3, 1, 0, 2, 0],
+        cut=[False, False, True, False, False],
     )
     np.testing.assert_allclose(figures(log).survival, [3 / 4, 2 / 3, 1 / 2])
 

@@ -37,7 +37,7 @@ def _of(lanes: Lanes, request: int) -> list[tuple[int, int, int]]:
 
 
 def test_every_token_is_decided_at_most_once() -> None:
-    """Accepted drafts, the correction as a rejection one deeper, bonus and cut steps as nothing, turns, varying drafts."""
+    """Accepted drafts, the correction as a rejection one deeper; bonus and cut steps as nothing; turns; any drafts."""
     log = StepLog.of(
         request=[0, 0, 0, 1, 1],
         turn=[0, 0, 1, 0, 0],

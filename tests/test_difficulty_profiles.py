@@ -19,7 +19,9 @@ FIT = Fit(names_of(2), THETA, COVARIANCE, COVARIANCE, -100.0, 250.0, 10, 500)
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    text = difficulty.toml(FIT, id="own", title="a fit", source="a log \\ \"\"\" of ours", limits="few requests", fall=0.25)
+    text = difficulty.toml(
+        FIT, id="own", title="a fit", source='a log \\ """ of ours', limits="few requests", fall=0.25
+    )
     difficulty.write(path, text)
     read = profiles.load(str(path))
     assert (read.kind, read.id, read.title) == ("difficulty", "own", "a fit")

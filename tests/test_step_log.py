@@ -58,7 +58,11 @@ def test_the_texts_of_another_log_are_kept() -> None:
     """Requests, turns and tokens are those of the log; another draft length walks over the same text."""
     log = steps(PROCESS, requests=20, tokens=60, draft_length=4, seed=1)
     turned = StepLog.of(
-        request=log.request, drafted=log.drafted, accepted=log.accepted, cut=log.cut, turn=np.arange(len(log.request)) // 7
+        request=log.request,
+        drafted=log.drafted,
+        accepted=log.accepted,
+        cut=log.cut,
+        turn=np.arange(len(log.request)) // 7,
     )
     for k in (4, 2):
         new = steps_like(PROCESS, turned, draft_length=k, seed=2)
@@ -74,7 +78,9 @@ def test_longer_requests_are_easier_by_the_slope() -> None:
     texts = StepLog.of(request=np.arange(3000), drafted=tokens, accepted=tokens - 1)
     flat = Difficulty.of([0.5])
     log = steps_like(flat, texts, draft_length=1, length_slope=0.3, typical_tokens=200.0, seed=3)
-    first = np.array([log.accepted[(log.request < 1500) & ~log.cut].mean(), log.accepted[(log.request >= 1500) & ~log.cut].mean()])
+    first = np.array(
+        [log.accepted[(log.request < 1500) & ~log.cut].mean(), log.accepted[(log.request >= 1500) & ~log.cut].mean()]
+    )
     logits = np.array([0.5 - 0.3 * np.log(10), 0.5])
     chance = 1 / (1 + np.exp(-logits))
     counts = np.array([(~log.cut & (log.request < 1500)).sum(), (~log.cut & (log.request >= 1500)).sum()])

@@ -136,7 +136,9 @@ class Likelihood:
 
     def parameters(self, theta: Floats) -> Parameters:
         """theta as the filter takes it."""
-        offsets, sd, log_tokens, slope = (jnp.asarray(part) for part in np.split(theta, self.depths + np.array([0, 3, 5])))
+        offsets, sd, log_tokens, slope = (
+            jnp.asarray(part) for part in np.split(theta, self.depths + np.array([0, 3, 5]))
+        )
         return Parameters(offsets, sd, jnp.exp(log_tokens), slope[0])
 
     def __call__(self, theta: Floats, weight: Floats | None = None) -> tuple[float, Floats]:

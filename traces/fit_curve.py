@@ -98,7 +98,7 @@ def walk_lengths(processes: Difficulty, stream: jax.Array, lengths: int, request
 
 
 def steps_by_length(run: jax.Array, lengths: int) -> jax.Array:
-    """Steps [lengths] that walks over runs [tokens, requests] take at draft length 1..lengths to emit all but token 0."""
+    """Steps [lengths] that walks over runs [tokens, requests] take at draft length 1..lengths, from token 0 on."""
     at_most = jnp.arange(1, lengths + 1)[:, None]
 
     def token(state: tuple[jax.Array, jax.Array], run: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
@@ -134,7 +134,9 @@ def fit_curve(bank: Bank, draft_lengths: ArrayLike, figures: ArrayLike, *, seed:
     if lengths.min() < 1 or lengths.max() > most:
         raise InputError(f"draft lengths are {lengths.tolist()}; the bank holds 1 to {most}")
     if not np.all((given > 1) & (given <= lengths + 1)):
-        raise InputError(f"tokens per step are {given.tolist()}; with the bonus they are above 1, at most the length + 1")
+        raise InputError(
+            f"tokens per step are {given.tolist()}; with the bonus they are above 1, at most the length + 1"
+        )
     walked = bank.tokens_per_step[:, lengths - 1]
     log_weight = -0.5 * np.sum(((walked - given) / (NOISE * (given - 1))) ** 2, axis=1)
     weights = np.exp(log_weight - log_weight.max())

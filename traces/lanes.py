@@ -22,8 +22,7 @@ SAME, NEW_TURN, NEW_REQUEST = 0, 1, 2
 class Lanes:
     """Arrays [tokens, lanes]; each request lies in one lane, whole.
 
-    outcome: 1 accepted, 0 rejected, -1 missing. depth: from 0, where there is an outcome. begins: ROWS_OF, LANES_OF = 128, 16  # sizes are rounded up to these, so that logs of the same kind compile once
-SAME, NEW_TURN
+    outcome: 1 accepted, 0 rejected, -1 missing. depth: from 0, where there is an outcome. begins: SAME, NEW_TURN
     or NEW_REQUEST. request: the number of the request; padding has that of no request, `requests`.
     """
 

@@ -64,7 +64,9 @@ def main(logs: int = 400, processes: int = 2) -> None:
             print(f"{name:<12} {family:<13} coverage {held:.4f}  z mean {np.nanmean(z[:, at]):+.3f}", end="  ")
             print(f"sd {np.nanstd(z[:, at]):.3f}  by parameter {np.round(np.nanmean(z[:, at], axis=0), 2)}")
         whole = ~np.isnan(covariance).any(axis=(1, 2))
-        white = np.stack([np.linalg.solve(np.linalg.cholesky(c), d) for c, d in zip(covariance[whole], off[whole], strict=True)])
+        white = np.stack(
+            [np.linalg.solve(np.linalg.cholesky(c), d) for c, d in zip(covariance[whole], off[whole], strict=True)]
+        )
         print(f"{name:<12} calibration of {white.size} scores: p = {kstest(white.ravel(), 'norm').pvalue:.3f}")
 
 

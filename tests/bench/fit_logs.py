@@ -31,7 +31,9 @@ WORDS = {
 def joined(logs: list[StepLog]) -> StepLog:
     """Several logs as one, their requests numbered on."""
     first = np.cumsum([0, *(log.requests for log in logs[:-1])])
-    columns = {name: np.concatenate([getattr(log, name) for log in logs]) for name in ("turn", "drafted", "accepted", "cut")}
+    columns = {
+        name: np.concatenate([getattr(log, name) for log in logs]) for name in ("turn", "drafted", "accepted", "cut")
+    }
     request = np.concatenate([log.request + start for log, start in zip(logs, first, strict=True)])
     return StepLog.of(request=request, **columns)
 
@@ -72,7 +74,9 @@ def report(name: str, log: StepLog, out: Path | None) -> None:
     held = out_of_fold(log, found)
     unseen, noise = figures(held).flat(), bootstrap(held)
     rows = [*(f"survival {d}" for d in range(1, log.draft_length + 1)), "ICC", "lag-1", "spread 32"]
-    for row in zip(rows, observed, spread, everything, unseen, (unseen - observed) / np.hypot(spread, noise), strict=True):
+    for row in zip(
+        rows, observed, spread, everything, unseen, (unseen - observed) / np.hypot(spread, noise), strict=True
+    ):
         print("  {:<12} observed {:.4f} +- {:.4f}  all data {:.4f}  ten folds {:.4f}  z {:+.2f}".format(*row))
     if out is not None:
         difficulty.write(out / f"{name}-vicuna-7b.toml", _profile(name, found, observed))
@@ -85,12 +89,15 @@ def _profile(name: str, found: Fit, observed: np.ndarray) -> str:
         found,
         id=f"{name}-vicuna-7b",
         title=title,
-        source=f"""Fitted by traces/fit_acceptance.py to the step log {LOGS[name][0]} of {source}: {found.requests} requests,
-{found.steps} steps. The log's own survival by depth: {survival}; ICC by request {observed[-3]:.3f}, lag-1
-autocorrelation {observed[-2]:.3f}, variance over 32 steps {observed[-1]:.2f} times that of i.i.d. steps.""",
-        limits=f"""A tree (nodes by depth: {tree}), fitted at its own shape: a level counts as a depth, and no chain may be
-read from it. One drafted length: offsets and short_sd trade off (see correlation), so other lengths carry the
-error of both. Standard errors are clustered by request; those of time scales are of their logarithm.""",
+        source=f"""
+Fitted by traces/fit_acceptance.py to the step log {LOGS[name][0]} of {source}:
+{found.requests} requests, {found.steps} steps. The log's own survival by depth: {survival};
+ICC by request {observed[-3]:.3f}, lag-1 autocorrelation {observed[-2]:.3f}, variance over 32 steps
+{observed[-1]:.2f} times that of i.i.d. steps.""",
+        limits=f"""
+A tree (nodes by depth: {tree}), fitted at its own shape: a level counts as a depth, and no chain
+may be read from it. One drafted length: offsets and short_sd trade off (see correlation), so other lengths carry
+the error of both. Standard errors are clustered by request; those of time scales are of their logarithm.""",
     )
 
 

@@ -25,9 +25,14 @@ def main(data: str, draws: str = "4096") -> None:
             gains.append(abs(constant[k - 1] - measured) - abs(curve.predicted[k - 1] - measured))
             verdict = "inside" if low <= measured <= high else "OUTSIDE"
             print(f"{name:<36} k={k}  measured {measured:.2f}  predicted {curve.predicted[k - 1]:.2f}", end="  ")
-            print(f"[{low:.2f}, {high:.2f}] {verdict}  constant hazard {constant[k - 1]:.2f}  draws {curve.effective:.0f}")
+            print(
+                f"[{low:.2f}, {high:.2f}] {verdict}  constant hazard {constant[k - 1]:.2f}  draws {curve.effective:.0f}"
+            )
     p = wilcoxon(gains, alternative="greater").pvalue
-    print(f"inside the 90 % interval: {inside} of {points}; nearer than a constant hazard by {np.mean(gains):+.3f}", end=" ")
+    print(
+        f"inside the 90 % interval: {inside} of {points}; nearer than a constant hazard by {np.mean(gains):+.3f}",
+        end=" ",
+    )
     print(f"tokens per step on the mean, at {np.sum(np.array(gains) > 0)} of {points} (signed ranks p = {p:.3f})")
 
 

@@ -1,13 +1,13 @@
 """Profiles of kind `difficulty`: a fitted process of acceptance beyond depth, as TOML, read and written.
 
-    offsets [depths]                                    logits by depth, at average difficulty
-    fall                                                logits lost for each depth past the last known; 0 if left out
-    request_sd, short_sd, slow_sd                       logits
-    short_tokens, slow_tokens                           time scales, in tokens of text
-    length_slope, typical_tokens                        of the traffic: traces/fit_acceptance.py
-    [standard_errors]                                   by name, offset_1 .. ; of time scales, of their logarithm.
-                                                        What has none was not determined by the data
-    [correlation] names, matrix                         of the estimates
+offsets [depths]                                    logits by depth, at average difficulty
+fall                                                logits lost for each depth past the last known; 0 if left out
+request_sd, short_sd, slow_sd                       logits
+short_tokens, slow_tokens                           time scales, in tokens of text
+length_slope, typical_tokens                        of the traffic: traces/fit_acceptance.py
+[standard_errors]                                   by name, offset_1 .. ; of time scales, of their logarithm.
+                                                    What has none was not determined by the data
+[correlation] names, matrix                         of the estimates
 """
 
 from pathlib import Path
