@@ -4,9 +4,11 @@ Run as `python -m tests.bench.renewal [draws]`. Hazards by depth 1..7 and positi
 are those of a chain drafter for Llama-3.1-8B on three data sets; lag-1 autocorrelations of accepted drafts within
 requests are published for chains as a range, 0.075 to 0.22. The hazards and that range are fitted, the fall is
 compared. Draws of a broad prior walk over the same texts at k = 10, and are weighted by their hazards, each met to
-0.02, and by the lag-1 autocorrelation's distance from the range, 0.02 too (one sd): uniform offset 0.2..2.0 from depth 2 on, more by an exponential of mean 0.3 at depth 1 (the first draft is made
-from the target's own features), fall exponential of mean 0.1, uniform request_sd 0..0.8,
-short_sd 0..2, slow_sd 0..1.5, short_tokens 1..12 and slow_tokens 15..200, these two in the logarithm.
+0.02, and by the lag-1 autocorrelation's distance from the range, 0.02 too (one sd).
+
+The prior: uniform offset 0.2..2.0 from depth 2 on, more by an exponential of mean 0.3 at depth 1 (the first draft is
+made from the target's own features), fall exponential of mean 0.1, uniform request_sd 0..0.8, short_sd 0..2, slow_sd
+0..1.5, short_tokens 1..12 and slow_tokens 15..200, these two in the logarithm.
 """
 
 import sys
@@ -105,10 +107,9 @@ def main(draws: str = "6000") -> None:
         spread = np.sqrt(weight @ (fall - mean) ** 2)
         best = int(np.argmax(weight))
         print(f"{name:<14} fall predicted {mean:.3f} +- {spread:.3f}, published {near - far:.3f}", end="  ")
-        print(
-            f"effective draws {1 / np.sum(weight**2):.0f}; best: hazards {np.round(hazard[best], 3)}, fall {fall[best]:.3f}"
-        )
-        print(f"    { ({k: np.round(v, 3).tolist() for k, v in theta[best].items()}) }")
+        print(f"effective draws {1 / np.sum(weight**2):.0f}, lag-1 {weight @ lag_one:.3f}; best draw {fall[best]:.3f}:")
+        named = {name: np.round(value, 3).tolist() for name, value in theta[best].items()}
+        print(f"    hazards {np.round(hazard[best], 3).tolist()}, {named}")
 
 
 if __name__ == "__main__":
