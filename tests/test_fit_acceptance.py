@@ -66,13 +66,26 @@ def test_a_log_without_difficulty_has_none() -> None:
         assert abs(found.theta[at[name]] - truth) < 4 * error[at[name]]
 
 
-def test_varying_drafts_and_more_starts_are_fine() -> None:
-    """A log that drafts 1 and 3 in turns is fitted as well as one that always drafts 3."""
-    log = steps(process_of(TRUTH), requests=100, tokens=200, draft_length=3, seed=2)
-    drafted = np.where(np.arange(len(log.request)) % 2 == 0, 3, np.maximum(log.accepted, 1))
-    found = fit(StepLog.of(request=log.request, drafted=drafted, accepted=log.accepted, cut=log.cut))
-    assert found.depths == 3
-    assert np.all(np.isfinite(found.theta))
+def test_steps_that_drafted_less_count_for_what_they_drafted() -> None:
+    """Half of the requests drafted 1, half 3: one fit finds the process; taken as drafted 3 they are rejections."""
+    short = steps(process_of(TRUTH), requests=150, tokens=200, draft_length=1, seed=2)
+    deep = steps(process_of(TRUTH), requests=150, tokens=200, draft_length=3, seed=3)
+
+    def pooled(drafted: int) -> fit_acceptance.Fit:
+        return fit(
+            StepLog.of(
+                request=np.concatenate([short.request, 150 + deep.request]),
+                drafted=np.repeat([drafted, 3], [len(short.request), len(deep.request)]),
+                accepted=np.concatenate([short.accepted, deep.accepted]),
+                cut=np.concatenate([short.cut, deep.cut]),
+            ),
+            starts=fit_acceptance.STARTS[:1],
+        )
+
+    right, wrong = pooled(1), pooled(3)
+    errors = np.sqrt(np.diag(right.information))[:3]
+    all_within(right.theta[:3], TRUTH[:3], errors, largest=0.2)
+    refused(all_within, wrong.theta[:3], TRUTH[:3], errors, largest=0.2)
 
 
 def test_a_depth_that_no_step_decides_is_refused() -> None:

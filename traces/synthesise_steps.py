@@ -10,7 +10,7 @@ from montecarlo.difficulty import Difficulty, paths, runs_along, sample
 from montecarlo.keys import Stream, key
 from traces.step_log import StepLog, walked
 
-ROUNDED_TO = 256  # tokens: texts are sampled this much at a time, so that few shapes are compiled
+TOKENS_OF, TURNS_OF = 256, 64  # sampled sizes are rounded up to these, so that few shapes are compiled
 
 
 def steps(process: Difficulty, *, requests: int, tokens: int, draft_length: int, seed: int, world: int = 0) -> StepLog:
@@ -40,14 +40,16 @@ def steps_like(
     """
     begins = np.flatnonzero(np.concatenate([[True], (np.diff(log.request) != 0) | (np.diff(log.turn) != 0)]))
     tokens = np.add.reduceat(log.accepted + 1, begins) + 1  # the first token of a turn is emitted before any step
-    request, longest = log.request[begins], -(-int(tokens.max()) // ROUNDED_TO) * ROUNDED_TO
+    request, longest = log.request[begins], -(-int(tokens.max()) // TOKENS_OF) * TOKENS_OF
+    turns = -(-len(begins) // TURNS_OF) * TURNS_OF
     key_ease, key_path, key_coin = jax.random.split(key(seed, world, Stream.RUN), 3)
     ease = process.request_sd * jax.random.normal(key_ease, (log.requests,))
     ease += jnp.asarray(length_slope * np.log(log.tokens / typical_tokens), jnp.float32)
-    within = paths(replace(process, request_sd=jnp.float32(0)), key_path, requests=len(begins), tokens=longest)
+    within = paths(replace(process, request_sd=jnp.float32(0)), key_path, requests=turns, tokens=longest)
     drafted = draft_length or log.draft_length
-    run = runs_along(process, within + ease[request][None], key_coin, draft_length=drafted)
-    new = walked(np.asarray(run).T, drafted, tokens)
+    of_turn = jnp.pad(ease[request], (0, turns - len(begins)))
+    run = runs_along(process, within + of_turn[None], key_coin, draft_length=drafted)
+    new = walked(np.asarray(run).T[: len(begins)], drafted, tokens)
     return StepLog.of(
         request=request[new.request], turn=new.request, drafted=drafted, accepted=new.accepted, cut=new.cut
     )

@@ -20,7 +20,7 @@ from traces.profiles import difficulty
 from traces.step_log import StepLog
 from traces.synthesise_steps import steps_like
 
-FOLDS, WORLDS, REPLICATES = 10, 10, 200
+FOLDS, WORLDS, REPLICATES = 10, 6, 100
 WORDS = {
     "eagle-1": ("EAGLE-1 on Vicuna-7B, Spec-Bench", "yukiki-jc/Spec-Bench (Apache-2.0)", "4/8/8/3/2"),
     "medusa": ("Medusa heads on Vicuna-7B, MT-Bench", "BNukhkadiev/Spec-Bench (Apache-2.0)", "10/28/23/2"),
@@ -103,7 +103,7 @@ the error of both. Standard errors are clustered by request; those of time scale
 
 def main(data: str, out: str | None = None) -> None:
     """All logs."""
-    for name in LOGS:
+    for name in reversed(LOGS):
         report(name, spec_bench(Path(data), name), None if out is None else Path(out))
 
 
