@@ -157,7 +157,7 @@ class Likelihood:
             at = self.parameters(theta)
             slope = scores(at, self.seen, self.requests)
             return np.concatenate(
-                [slope.offsets, slope.sd, slope.tokens * at.tokens, slope.length_slope[:, None]], axis=1
+                [slope.offsets, slope.sd, slope.tokens * at.tokens[None], slope.length_slope[:, None]], axis=1
             )
 
 
