@@ -84,6 +84,8 @@ def report(name: str, log: StepLog, out: Path | None) -> None:
 
 def _profile(name: str, found: Fit, observed: np.ndarray) -> str:
     title, source, tree = WORDS[name]
+    held = [name for name in found.undetermined if name != "length_slope"]
+    said = f" Not determined, held at the end of its range: {', '.join(held)}." if held else ""
     survival = ", ".join(f"{value:.4f}" for value in observed[:-3])
     return difficulty.toml(
         found,
@@ -97,7 +99,7 @@ ICC by request {observed[-3]:.3f}, lag-1 autocorrelation {observed[-2]:.3f}, var
         limits=f"""
 A tree (nodes by depth: {tree}), fitted at its own shape: a level counts as a depth, and no chain
 may be read from it. One drafted length: offsets and short_sd trade off (see correlation), so other lengths carry
-the error of both. Standard errors are clustered by request; those of time scales are of their logarithm.""",
+the error of both. Standard errors are clustered by request; those of time scales are of their logarithm.{said}""",
     )
 
 

@@ -48,7 +48,7 @@ def toml(fit: Fit, *, id: str, title: str, source: str, limits: str, fall: float
     for key, text in {"kind": "difficulty", "id": id, "title": title}.items():
         document[key] = text
     for key, text in {"source": source, "limits": limits}.items():
-        document[key] = tomlkit.string(f"\n{text.strip()}\n", multiline=True)
+        document[key] = tomlkit.string(f"{text.strip()}\n", multiline=True)
     document["offsets"] = [round(float(value), 3) for value in process.offsets]
     for key in SCALARS:
         document[key] = round(fall if key == "fall" else float(getattr(process, key)), 3)
@@ -64,6 +64,7 @@ def toml(fit: Fit, *, id: str, title: str, source: str, limits: str, fall: float
     matrix = tomlkit.array()
     for row in fit.correlation[np.ix_(known, known)]:
         matrix.add_line([round(float(value), 2) for value in row])
+    matrix.add_line(indent="")
     correlation["matrix"] = matrix
     document["standard_errors"], document["correlation"] = errors, correlation
     return tomlkit.dumps(document)
