@@ -57,8 +57,9 @@ class Described:
     @property
     def subject(self) -> str:
         """The name and the size."""
-        sizes = {name: self.facts[name] for name in SIZES if name in self.facts}
+        sizes = {name: self.facts[name] for name in SIZES if self.facts.get(name, "0") != "0"}
         counted = [f"{size} {name.removesuffix('s') if size == '1' else name}" for name, size in sizes.items()]
+        counted += ["acceptance in sums, no single steps"] if any(name in self for name in AS_READ) else []
         return f"{self.name}: {', '.join(counted)}" if counted else self.name
 
     @property

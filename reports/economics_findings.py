@@ -44,7 +44,14 @@ def _closed(share: Share, context: int) -> str:
     """A reminder that larger batches were left out where they were, for want of memory."""
     shut = share["results"].filter(pl.col("context_tokens") == context, pl.col("speedup").is_null())
     open_ = share["best"].filter(context_tokens=context)["batch"]
-    return " (larger ones do not fit in memory)" if set(shut["batch"]) - set(open_) else ""
+    left = sorted(set(shut["batch"]) - set(open_))
+    if not left:
+        return ""
+    return (
+        f" ({left[0]:,} and more do not fit in memory)"
+        if len(left) > 1
+        else f" (batch {left[0]:,} does not fit in memory)"
+    )
 
 
 def verdict(share: Share) -> str:

@@ -14,6 +14,7 @@ from montecarlo.compressed import Compressed
 from montecarlo.cost import Ideal
 from montecarlo.drafter import Eagle3, Flat
 from montecarlo.errors import InputError
+from montecarlo.memory import weight_bytes
 from montecarlo.post import Post
 from montecarlo.routing import Routing
 from studies import catalog, config, layers
@@ -65,6 +66,13 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
             f"{_stand_in(given.target, 'drafter', given.drafter)}."
         )
     notes += layers.assumptions(target)
+    weights = weight_bytes(target)
+    if weights > hardware.memory:
+        notes.append(
+            f"Nothing fits: the weights alone are {weights / 1e9:,.0f} GB, the device holds "
+            f"{hardware.memory / 1e9:,.0f} GB; "
+            "store them smaller (expert_format, weight_format) or name another device."
+        )
     moe = target.moe
     shape = (target.moe_layers, moe.experts, moe.top_k) if moe else (0, 0, 0)
     return Ideal(target, hardware, built), shape

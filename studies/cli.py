@@ -88,7 +88,7 @@ def run(
         bool, typer.Option("--fresh", help="Replace results of another configuration in the folder.")
     ] = False,
     scheduler: Annotated[str | None, typer.Option(hidden=True, help="A cluster's scheduler (not built yet).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the best lengths as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer and its tables as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Run a study: simulate, write result files, figures and report.html, and print the answer."""
@@ -106,8 +106,13 @@ def run(
         "seed": seed,
         "trace": None if trace is None else str(trace),
     }
-    if study in EXACT and any(given is not None for given in (worlds, error, seed, trace)):
-        raise InputError(f"{study} is exact: nothing is drawn; leave out --worlds, --error, --seed and --trace")
+    if study in EXACT:
+        options = {"--worlds": worlds, "--error": error, "--seed": seed, "--trace": trace}
+        keys = [text.partition("=")[0].strip() for text in set_ or []]
+        given = [name for name, value in options.items() if value is not None]
+        given += [f"--set {key}" for key in keys if key in config.STUDY_KEYS]
+        if given:
+            raise InputError(f"{study} is exact: nothing is drawn and no trace replayed; leave out {', '.join(given)}")
     resolved = config.resolve(study, config_file, set_ or [], overrides)
     from studies import runner, scenario
 
@@ -186,7 +191,8 @@ def _summary(found: Results, folder: Path) -> dict[str, Any]:
     from reports import page
 
     said = page.brief(found)
-    frames = {name: _finite(frame.to_dicts()) for name, frame in found.frames.items() if name in ("best", "changes")}
+    kept = ("best", "changes", "gutters", "claims", "operating", "trades")
+    frames = {name: _finite(frame.to_dicts()) for name, frame in found.frames.items() if name in kept}
     return {"folder": str(folder), "answer": said.sentences, "caveat": said.caveat, **frames, "notes": found.notes}
 
 

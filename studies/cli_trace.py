@@ -55,7 +55,10 @@ def import_(
     _say(f"{out}: {_summary(info)}")
     for note in info["notes"]:
         _say(f"- {note}")
-    if "tokens" in info or info.get("steps"):
+    flags = info.get("acceptance", {}).get("flags", [])
+    if "shape-unknown" in flags:
+        _say("- If the drafts were trees (EAGLE, Medusa), import again with --tree: their nodes at depth 1, 2, ...")
+    if "tokens" in info or ("acceptance" in info and "tree" not in flags):
         _say(f"Use it: draftodds run optimal-k --set target={target or 'T'} --trace {out}")
 
 

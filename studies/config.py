@@ -127,7 +127,12 @@ def parse_set(given: str) -> tuple[str, Any]:
         parsed = tomllib.loads(f"value = {text.strip()}")
     except tomllib.TOMLDecodeError as error:
         if re.match(r"[\[{\"'\d+-]|\.\d", text.strip()):
-            raise InputError(f"--set {key}: {text.strip()} is not a TOML value ({error}); write 0.5, not .5") from error
+            hint = (
+                "a list is [0.8, 0.5]"
+                if re.match(r"[\d.]+\s*,", text.strip())
+                else "write 0.5, not .5; {hazard = [0.5]}"
+            )
+            raise InputError(f"--set {key}: {text.strip()} is not a TOML value ({error}); {hint}") from error
         return key, text.strip()
     if len(parsed) > 1:
         raise InputError(f"--set takes one key=value, not {given!r}")

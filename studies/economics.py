@@ -22,7 +22,7 @@ from montecarlo.target import AttentionKind
 from studies import ablation, claims, exact
 from studies.columns import ATTENTION, ECONOMICS_BEST, ECONOMICS_GRID, GUTTERS, INTENSITY, LEDGER, MAP
 from studies.config import Study
-from studies.exact import Exact
+from studies.exact import Exact, largest_batch
 from studies.results import Results
 from studies.tasks import Arrays, Task
 
@@ -58,7 +58,7 @@ def conclude(study: Study, worlds: int, done: Mapping[str, Arrays], meta: dict[s
     notes: dict[str, list[str]] = {}
     for index in range(len(study.scenario)):
         built = prepared(plain, index)
-        batches = built.batches or BATCHES
+        batches = built.batches or ladder(built)
         for name, frame in _scenario(built, batches).items():
             parts.setdefault(name, []).append(frame)
         notes[built.labels["scenario"]] = list(built.notes)
@@ -66,6 +66,15 @@ def conclude(study: Study, worlds: int, done: Mapping[str, Arrays], meta: dict[s
     frames["claims"] = claims.frame()
     frames["ablation"] = ablation.frame()
     return Results("economics", frames, notes, meta)
+
+
+def ladder(built: Exact) -> tuple[int, ...]:
+    """The post's batches, and the largest that fits at each context without drafts and with each length to 8."""
+    if built.fits((1,)) is None:
+        return BATCHES
+    shallow = [length for length in built.lengths if length <= 8]
+    limits = {largest_batch(built, context, length) for context in built.contexts for length in shallow}
+    return tuple(sorted({*BATCHES, *limits} - {0}))
 
 
 def _scenario(built: Exact, batches: tuple[int, ...]) -> dict[str, pl.DataFrame]:

@@ -50,6 +50,19 @@ class Exact:
         return np.asarray(self.acceptance.tokens_per_step(np.asarray(self.lengths)), np.float64)
 
 
+LARGEST = 1 << 17  # sequences; where a ladder of batches ends if memory does not end it before
+
+
+def largest_batch(built: Exact, context: int, length: int) -> int:
+    """The largest batch that fits at one context and draft length, by bisection; 0 where none does."""
+    low, high = 0, LARGEST + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = built.prices.fits(middle, length, context)
+        low, high = (middle, high) if found is None or bool(found) else (low, middle)
+    return low
+
+
 @lru_cache(maxsize=8)
 def prepared(name: str, study_json: str, index: int) -> Exact:
     """Scenario `index` of a resolved configuration of the study `name`, built once."""

@@ -19,12 +19,11 @@ from montecarlo.memory import needed_bytes
 from studies import exact
 from studies.columns import FRONTIER, OPERATING, TRADES
 from studies.config import Study
-from studies.exact import Exact
+from studies.exact import Exact, largest_batch
 from studies.results import Results
 from studies.tasks import Arrays, Task
 
 ABOUT = "tokens/s per user against tokens/s per device, with and without drafting, up to the memory limit"
-LARGEST = 1 << 17  # sequences; where the ladder of batches ends if memory does not end it before
 SECOND, MILLION = 3600.0, 1e6
 
 
@@ -61,17 +60,6 @@ def conclude(study: Study, worlds: int, done: Mapping[str, Arrays], meta: dict[s
         parts["trades"].append(pl.DataFrame(list(_trades(built, points)), schema=TRADES))
         notes[built.labels["scenario"]] = list(built.notes)
     return Results("frontier", {name: pl.concat(frames) for name, frames in parts.items()}, notes, meta)
-
-
-def largest_batch(built: Exact, context: int, length: int) -> int:
-    """The largest batch that fits, by bisection; 0 where none does."""
-    low, high = 0, LARGEST + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        found = built.prices.fits(middle, length, context)
-        assert found is not None
-        low, high = (middle, high) if bool(found) else (low, middle)
-    return low
 
 
 def ladder(built: Exact, context: int) -> tuple[int, ...]:

@@ -153,6 +153,8 @@ def fill(name: str, study: config.Study) -> config.Study:
     names = [scenario.name for scenario in scenarios]
     if len(set(names)) < len(names):
         raise InputError(f"two scenarios are called {next(n for n in names if names.count(n) > 1)!r}; give each a name")
+    if study.trace is not None and not held:
+        raise InputError(f"trace {study.trace} holds popularity only: it can be described, and not replayed")
     if study.trace is not None and not any("trace" in (one.routing, one.acceptance) for one in scenarios):
         raise InputError(
             f"trace {study.trace} is used for nothing: routing = {scenarios[0].routing}, acceptance = "

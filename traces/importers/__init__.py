@@ -126,7 +126,10 @@ def choose(sources: list[Path], format: str | None, reading: Reading) -> Chosen:
     of_routing, of_acceptance = ([n for n in by_format if (n in ROUTING) is kind] for kind in (True, False))
     if len(of_routing) > 1 or len(of_acceptance) > 1:
         several = "; ".join(f"{name}: {len(held)} (first: {held[0].name})" for name, held in by_format.items())
-        raise InputError(f"the files may be of several formats ({several}); say which with --format")
+        raise InputError(
+            f"the files may be of several formats ({several}); import one of routing and one of acceptance at a time, "
+            "or say with --format which it is"
+        )
     chosen = Chosen(next(iter(of_routing), None), next(iter(of_acceptance), None), by_format)
     left = [path for path in found if path not in set(chosen.read)]
     given = [path for path in left if path in sources]
