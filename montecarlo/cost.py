@@ -7,6 +7,7 @@ step is (a part without chance) + sum over MoE layers of a price list indexed by
 No launches, no fixed time, no communication, perfect overlap inside a kernel, none between kernels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,8 @@ from montecarlo.drafter import Eagle3, Flat
 from montecarlo.ffn import Dense
 from montecarlo.hardware import BYTES, Hardware
 from montecarlo.memory import fits
-from montecarlo.roofline import Floats, Kernel, Work, seconds
-from montecarlo.target import Target
+from montecarlo.roofline import Floats, Kernel, Kernels, Work, added, seconds
+from montecarlo.target import AttentionKind, Target
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,27 @@ class Ideal:
 
     def kernels(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> list[Kernel]:
         """All kernels of a verify but the experts; shapes broadcast."""
-        target, hardware = self.target, self.hardware
         window = np.add(draft_length, 1.0)
-        tokens = np.multiply(batch, window)
+        stored = BYTES[self.target.kv_format]
+        return self._kernels(np.multiply(batch, window), lambda kind: kind.kernels(batch, window, context, stored))
+
+    def ragged(self, queries: ArrayLike, context: ArrayLike) -> list[Kernel]:
+        """The same for sequences with their own `queries` and `context` [..., sequences]: works [...]."""
+        asked, seen = np.broadcast_arrays(np.asarray(queries, np.float64), np.asarray(context, np.float64))
+        stored = BYTES[self.target.kv_format]
+        return self._kernels(asked.sum(axis=-1), lambda kind: added(kind.kernels(1.0, asked, seen, stored)))
+
+    def _kernels(self, tokens: ArrayLike, cores: Callable[[AttentionKind], Kernels]) -> list[Kernel]:
+        target, hardware = self.target, self.hardware
 
         def linear(term: str, count: int, parameters: int) -> Kernel:
-            work = Work(tokens * (2.0 * parameters), parameters * BYTES[target.weight_format])
+            work = Work(np.multiply(tokens, 2.0 * parameters), parameters * BYTES[target.weight_format])
             return Kernel(term, count, work, hardware.peak(target.weight_format, target.activation_format))
 
         found = []
         for count, kind in target.attention:
             found.append(linear("projections", count, kind.parameters(target.hidden)))
-            core = kind.kernels(batch, window, context, BYTES[target.kv_format])
-            found += [Kernel("attention", count, work, hardware.peak(arithmetic)) for work, arithmetic in core]
+            found += [Kernel("attention", count, work, hardware.peak(arithmetic)) for work, arithmetic in cores(kind)]
         for count, ffn in target.ffn:
             if isinstance(ffn, Dense):
                 found.append(linear("dense", count, ffn.parameters(target.hidden)))
@@ -75,6 +84,10 @@ class Ideal:
         kernels = self.kernels(batch, draft_length, context)
         return np.asarray(sum(kernel.seconds(self.bandwidth) for kernel in kernels), np.float64)
 
+    def ragged_seconds(self, queries: ArrayLike, context: ArrayLike) -> Floats:
+        """Verify seconds [...] of all kernels but the experts, for sequences with their own queries and contexts."""
+        return np.asarray(sum(kernel.seconds(self.bandwidth) for kernel in self.ragged(queries, context)), np.float64)
+
     def moe_seconds(self, tokens: ArrayLike, distinct: ArrayLike) -> Floats:
         """Seconds of the experts of one MoE layer [s] for `tokens` that touch `distinct` experts."""
         kernel = self.experts(tokens, distinct)
@@ -85,6 +98,10 @@ class Ideal:
     def draft_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
         """Seconds of drafting [s], given the undrafted target `step` [s]."""
         return self.drafter.seconds(self.hardware, batch, draft_length, context, step)
+
+    def ragged_draft_seconds(self, drafted: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
+        """Seconds of drafting [...] for sequences with their own draft lengths and contexts [..., sequences]."""
+        return self.drafter.ragged_seconds(self.hardware, drafted, context, step)
 
     def fits(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> np.ndarray | None:
         """Whether each cell fits in memory."""

@@ -16,7 +16,7 @@ from montecarlo.compressed import MLA
 from montecarlo.errors import InputError
 from montecarlo.ffn import Dense, MoE
 from montecarlo.hardware import BYTES, Hardware, known
-from montecarlo.roofline import Floats, Work
+from montecarlo.roofline import Floats, Kernels, Work, added
 from montecarlo.target import AttentionKind, Target
 
 
@@ -43,6 +43,10 @@ class Flat:
     ) -> Floats:
         """Seconds of drafting, given the undrafted target `step` [s]; shapes broadcast."""
         return np.asarray(np.multiply(self.fraction, draft_length) * step, np.float64)
+
+    def ragged_seconds(self, hardware: Hardware, drafted: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
+        """The same for sequences with their own draft lengths [..., sequences]: as many drafts as the longest."""
+        return self.seconds(hardware, 1, np.max(drafted, axis=-1), context, step)
 
     def weight_bytes(self) -> float:
         """Nothing: whatever it runs on is not ours to hold."""
@@ -120,20 +124,45 @@ class Eagle3:
         """Seconds of `draft_length` passes in a row; shapes broadcast. `step` is not needed here."""
         length = np.asarray(draft_length, np.float64)
 
-        def linear(parameters: int, tokens: ArrayLike, stored: str = self.stored) -> Floats:
-            work = Work(np.multiply(tokens, 2.0 * parameters), parameters * BYTES[stored])
-            return hardware.seconds(work, stored, self.activations)
-
-        def layer(queries: ArrayLike) -> Floats:
-            kernels = self.attention.kernels(batch, queries, context, BYTES[self.kv_stored])
-            core = sum(hardware.seconds(work, arithmetic) for work, arithmetic in kernels)
-            return linear(self.layer_parameters(), np.multiply(batch, queries)) + core
+        def cores(queries: ArrayLike) -> Kernels:
+            return self.attention.kernels(batch, queries, context, BYTES[self.kv_stored])
 
         window = length + 1
-        head = linear(self.head_parameters(), batch, self.head_stored)
-        first = linear(self.fusion_parameters(), np.multiply(batch, window)) + layer(window) + head
-        later = layer(1.0) + head
+        first = self._pass(hardware, np.multiply(batch, window), batch, cores(window))
+        first = first + self._fusion(hardware, np.multiply(batch, window))
+        later = self._pass(hardware, batch, batch, cores(1.0))
         return np.where(length > 0, first + (length - 1) * later, 0.0)
+
+    def ragged_seconds(self, hardware: Hardware, drafted: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
+        """The same for sequences with their own draft lengths and contexts [..., sequences].
+
+        Pass i runs over the sequences that draft i tokens or more; one that drafts none is not run at all.
+        """
+        lengths, seen = np.broadcast_arrays(np.asarray(drafted, np.float64), np.asarray(context, np.float64))
+        total = np.zeros(lengths.shape[:-1])
+        for depth in range(1, int(lengths.max(initial=0)) + 1):
+            drafting = (lengths >= depth).astype(np.float64)
+            queries = lengths + 1 if depth == 1 else np.ones_like(lengths)
+            tokens, sequences = (drafting * queries).sum(axis=-1), drafting.sum(axis=-1)
+            kernels = added(self.attention.kernels(drafting, queries, seen, BYTES[self.kv_stored]))
+            spent = self._pass(hardware, tokens, sequences, kernels)
+            spent = spent + self._fusion(hardware, tokens) if depth == 1 else spent
+            total += np.where(sequences > 0, spent, 0.0)
+        return total
+
+    def _linear(self, hardware: Hardware, parameters: int, tokens: ArrayLike, stored: str) -> Floats:
+        work = Work(np.multiply(tokens, 2.0 * parameters), parameters * BYTES[stored])
+        return hardware.seconds(work, stored, self.activations)
+
+    def _fusion(self, hardware: Hardware, tokens: ArrayLike) -> Floats:
+        """Seconds of fusing the target's states of `tokens`."""
+        return self._linear(hardware, self.fusion_parameters(), tokens, self.stored)
+
+    def _pass(self, hardware: Hardware, tokens: ArrayLike, sequences: ArrayLike, cores: Kernels) -> Floats:
+        """Seconds of one pass over `tokens` of `sequences`: the layer, and the LM head for one token each."""
+        core = sum(hardware.seconds(work, arithmetic) for work, arithmetic in cores)
+        layer = self._linear(hardware, self.layer_parameters(), tokens, self.stored)
+        return layer + core + self._linear(hardware, self.head_parameters(), sequences, self.head_stored)
 
     def weight_bytes(self) -> float:
         """Bytes of its own weights [B]; embedding and LM head are the target's."""

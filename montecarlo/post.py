@@ -62,12 +62,21 @@ class Post:
 
     def kernels(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> list[Kernel]:
         """Attention projections and attention of all layers; shapes broadcast."""
-        given, window = self.constants, np.add(draft_length, 1.0)
+        window = np.add(draft_length, 1.0)
         keys = np.multiply(batch, np.asarray(context, np.float64))
+        return self._kernels(np.multiply(batch, window), keys, keys * window)
+
+    def ragged(self, queries: ArrayLike, context: ArrayLike) -> list[Kernel]:
+        """The same for sequences with their own `queries` and `context` [..., sequences]: works [...]."""
+        asked, keys = np.broadcast_arrays(np.asarray(queries, np.float64), np.asarray(context, np.float64))
+        return self._kernels(asked.sum(axis=-1), keys.sum(axis=-1), (asked * keys).sum(axis=-1))
+
+    def _kernels(self, tokens: ArrayLike, keys: ArrayLike, pairs: ArrayLike) -> list[Kernel]:
+        given = self.constants
         projections = Work(
-            2 * given.attention_weights * np.multiply(batch, window), np.asarray(given.attention_weights, np.float64)
+            2 * given.attention_weights * np.asarray(tokens), np.asarray(given.attention_weights, np.float64)
         )
-        core = Work(2 * given.pairs * keys * window, given.kv_bytes * keys)
+        core = Work(2 * given.pairs * np.asarray(pairs), given.kv_bytes * np.asarray(keys))
         return [
             Kernel("projections", given.layers, projections, given.ridge_fp8 * given.bandwidth),
             Kernel("attention", given.layers, core, given.ridge_bf16 * given.bandwidth),
@@ -85,6 +94,10 @@ class Post:
         kernels = self.kernels(batch, draft_length, context)
         return np.asarray(sum(kernel.seconds(self.bandwidth) for kernel in kernels), np.float64)
 
+    def ragged_seconds(self, queries: ArrayLike, context: ArrayLike) -> Floats:
+        """The same [s] for sequences with their own queries and contexts [..., sequences]."""
+        return np.asarray(sum(kernel.seconds(self.bandwidth) for kernel in self.ragged(queries, context)), np.float64)
+
     def moe_seconds(self, tokens: ArrayLike, distinct: ArrayLike) -> Floats:
         """Experts of one layer [s] for `tokens` that touch `distinct` routed experts."""
         kernel = self.experts(tokens, distinct)
@@ -93,6 +106,10 @@ class Post:
     def draft_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
         """c g of one undrafted target `step` [s]."""
         return np.asarray(np.multiply(self.drafter.fraction, draft_length) * step, np.float64)
+
+    def ragged_draft_seconds(self, drafted: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
+        """The same with g the longest of the drafts [..., sequences]."""
+        return self.draft_seconds(1, np.max(drafted, axis=-1), context, step)
 
     def fits(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> np.ndarray | None:
         """None: the post checks no memory."""

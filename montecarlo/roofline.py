@@ -31,6 +31,12 @@ class Work:
 # The kernels of a layer: the work of each, and the number format whose arithmetic it runs in.
 Kernels = tuple[tuple[Work, str], ...]
 
+
+def added(kernels: Kernels) -> Kernels:
+    """The same kernels, each doing at once what was listed along the last axis: works add, then the roofline."""
+    return tuple((Work(np.sum(work.flops, axis=-1), np.sum(work.bytes, axis=-1)), peak) for work, peak in kernels)
+
+
 # What the seconds of a step are for, in the order they are added.
 TERMS = ("projections", "attention", "router", "dense", "experts", "lm_head", "drafting")
 

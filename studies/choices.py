@@ -129,6 +129,10 @@ def acceptance(given: Any, target: str, deepest: int, notes: list[str], trace: s
                 [*built, "a probability", "a list (survival by depth)", "{hazard = [...]}"],
             )
         profile = profiles.load(given)
+        if profile.kind == "difficulty":
+            raise InputError(
+                f"acceptance profile {given} has difficulty that moves along the text; walking over it is not built yet"
+            )
         if profile.kind != "acceptance":
             raise InputError(f"profile {given} describes {profile.kind}, not acceptance")
         notes.append(f"Acceptance is carried over from {profile.title}.")

@@ -102,6 +102,8 @@ def test_every_profile_loads_and_says_where_it_is_from(name: str) -> None:
     elif profile.kind == "overlap":
         profiles.overlap(profile, experts=32, top_k=4)
         profiles.overlap(profile, experts=160, top_k=8)
+    elif profile.kind == "difficulty":
+        profiles.difficulty.process(profile.numbers, name)
     else:
         profiles.routing(profile, layers=24, experts=32, top_k=4)
         profiles.routing(profile, layers=3, experts=160, top_k=8)

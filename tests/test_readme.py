@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.routing_traces import lines, routed
 from tests.test_cli import invoke
+from tests.test_import_vllm import response
+from traces import importers
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,12 +22,20 @@ def shown_commands() -> list[str]:
     return re.findall(r"(?m)^\s*(?:\$ )?(draftodds .*)$", joined)
 
 
+def _recorded(folder: Path, as_responses: bool) -> None:
+    """What the README's reader has: responses with gpt-oss-20b's routed experts, or the trace made of them."""
+    rows = [response(routed(9, 24, 32, 4, seed), 4, f"cmpl-{seed}") for seed in range(2)]
+    file = lines(folder / "responses.jsonl", *rows)
+    if not as_responses:
+        importers.read([file], folder / "traces" / "mine")
+
+
 def test_the_readme_shows_commands() -> None:
     assert len(shown_commands()) >= 5
 
 
 @pytest.mark.parametrize("line", shown_commands())
-def test_the_readmes_commands_exist(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+def test_the_readmes_commands_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str) -> None:
     from reports import page
     from studies import results, runner
 
@@ -38,6 +49,9 @@ def test_the_readmes_commands_exist(monkeypatch: pytest.MonkeyPatch, line: str) 
     monkeypatch.setattr(results, "read", reached)
     monkeypatch.setattr(page, "render", reached)
     monkeypatch.chdir(ROOT)
+    if "responses.jsonl" in line or "traces/mine" in line:
+        monkeypatch.chdir(tmp_path)
+        _recorded(tmp_path, "responses.jsonl" in line)
     argv = shlex.split(line, comments=True)[1:]
     for word in argv:
         if word.startswith("../") and not (ROOT / word).exists():

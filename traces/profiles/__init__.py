@@ -5,6 +5,7 @@ A profile says where its numbers come from (`source`) and where they stop (`limi
     routing      experts, top_k, skew [layers], and optionally concentration and stickiness [layers]
     acceptance   survival or hazard by depth
     overlap      experts, top_k, popularity by rank, and distinct experts by window: for prices in closed form
+    difficulty   acceptance whose difficulty moves along the text: traces/profiles/difficulty.py
 """
 
 import tomllib
@@ -22,11 +23,13 @@ from montecarlo.overlap import Overlap
 from montecarlo.routing import Routing
 from traces import toml
 from traces.fit import power_popularity
+from traces.profiles import difficulty
 
 KEYS = {
     "routing": {"skew", "experts", "top_k", "concentration", "stickiness"},
     "acceptance": {"survival", "hazard"},
     "overlap": {"experts", "top_k", "windows", "distinct", "popularity"},
+    "difficulty": difficulty.KEYS,
 }
 WORDS = {"kind", "id", "title", "source", "limits"}
 

@@ -1,0 +1,86 @@
+"""Tokens per step by draft length: the walk that serves all lengths, and golden curves extrapolated from three."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from montecarlo.difficulty import Difficulty, sample
+from montecarlo.errors import InputError
+from montecarlo.keys import Stream, key
+from tests.golden import golden_curves
+from traces.fit_curve import Bank, bank, constant_hazard, fit_curve, prior, steps_by_length
+from traces.step_log import walked
+
+PROCESS = Difficulty.of([1.5], fall=0.2, request_sd=0.4, short_sd=1.2, short_tokens=2.0, slow_sd=0.6)
+
+
+@pytest.fixture(scope="module")
+def walks() -> Bank:
+    """The prior at a tenth of the size that `python -m tests.bench.golden` uses."""
+    return bank(1024, 8, requests=64, tokens=512)
+
+
+def test_one_pass_counts_the_steps_of_every_length() -> None:
+    run = np.asarray(sample(PROCESS, key(0, 0, Stream.RUN), requests=20, tokens=100, draft_length=8))
+    found = np.asarray(steps_by_length(run.T, 8))
+    np.testing.assert_array_equal(found, [len(walked(run, k).request) for k in range(1, 9)])
+
+
+def test_a_curve_of_the_prior_is_found_again(walks: Bank) -> None:
+    """Figures of draws that were left out: the 90 % intervals at 7 and 8 hold 80 to 98 % of them."""
+    kept = Bank(walks.theta[:900], walks.tokens_per_step[:900])
+    random = np.random.default_rng(0)
+    held, off, worse = [], [], []
+    for truth in walks.tokens_per_step[900:]:
+        figures = 1 + (truth - 1) * (1 + 0.025 * random.standard_normal(8))
+        if not 1.5 < figures[0] < 1.97 or not np.all(np.diff(figures[:3]) > 0.05):
+            continue
+        curve = fit_curve(kept, [1, 2, 3], figures[:3])
+        if curve.effective > 8:
+            held.append((curve.low[6:] <= figures[6:]) & (figures[6:] <= curve.high[6:]))
+            off.append(np.abs(curve.predicted[6:] - figures[6:]))
+            worse.append(np.abs(constant_hazard(figures, 8)[6:] - figures[6:]))
+    assert len(held) > 40
+    assert 0.8 <= np.mean(held) <= 0.98
+    assert np.mean(off) < np.mean(worse)
+
+
+def test_golden_curves_from_three_lengths(data: Path, walks: Bank) -> None:
+    """At 7 and 8: at least 13 of 16 inside the 90 % intervals, and nearer than a constant hazard."""
+    curves = golden_curves(data)
+    assert len(curves) == 8
+    inside, gains = 0, []
+    for figures in curves.values():
+        curve, constant = fit_curve(walks, [1, 2, 3], figures[:3]), constant_hazard(figures, 8)
+        inside += int(np.sum((curve.low[6:] <= figures[6:]) & (figures[6:] <= curve.high[6:])))
+        gains += (np.abs(constant - figures) - np.abs(curve.predicted - figures))[6:].tolist()
+    assert inside >= 13
+    assert np.mean(gains) > 0
+
+
+def test_a_constant_hazard_goes_on_geometrically() -> None:
+    np.testing.assert_allclose(constant_hazard([1.8, 2.4, 2.7], 5), [1.8, 2.4, 2.7, 2.85, 2.925])
+
+
+def test_the_prior_falls_and_never_rises_and_keeps_its_scales_apart() -> None:
+    theta = prior(500)
+    assert theta[:, 1].min() >= 0
+    assert np.all(theta[:, 6] >= 2 * theta[:, 5])
+    np.testing.assert_array_equal(prior(500), theta)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "figures", "message"),
+    [
+        ([1, 2], [1.8], "1 figures for 2 draft lengths"),
+        ([0, 2], [1.8, 2.0], "the bank holds 1 to 8"),
+        ([1, 9], [1.8, 2.0], "the bank holds 1 to 8"),
+        ([1, 2], [1.8, 3.1], "at most the length"),
+        ([1, 2], [0.8, 1.1], "above 1"),
+        ([1, 2, 3], [1.9, 1.91, 3.9], "no process of the prior"),
+    ],
+)
+def test_faults_are_named(walks: Bank, lengths: list[int], figures: list[float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        fit_curve(walks, lengths, figures)

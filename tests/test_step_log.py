@@ -1,0 +1,109 @@
+"""Logs of steps: their checks, choices of requests, and the walk that synthesises them, step by step."""
+
+import numpy as np
+import pytest
+
+from montecarlo.difficulty import Difficulty
+from montecarlo.errors import InputError
+from tests.statistics import all_within, mean_and_error, refused
+from traces.acceptance_stats import figures
+from traces.step_log import StepLog, walked
+from traces.synthesise_steps import steps, steps_like
+
+PROCESS = Difficulty.of([1.5, 1.0], fall=0.1, request_sd=0.6, short_sd=1.0, short_tokens=3.0)
+
+
+def test_a_walk_is_what_a_plain_loop_does() -> None:
+    random = np.random.default_rng(0)
+    lengths = random.integers(2, 40, 30)
+    run = np.minimum(random.integers(0, 7, (30, 40)), lengths[:, None] - 1 - np.arange(40))
+    run = np.maximum(run, 0)
+    for k in (0, 1, 3, 6):
+        log = walked(run, k, lengths)
+        expected = []
+        for text, length in enumerate(lengths):
+            at = 0
+            while at < length - 1:
+                accepted = min(run[text, at], k)
+                last = at + accepted + 1 >= length - 1
+                accepted = min(accepted, length - 2 - at)
+                expected.append((text, k, accepted, last))
+                at += accepted + 1
+            assert at == length - 1
+        found = list(zip(log.request, log.drafted, log.accepted, log.cut, strict=True))
+        assert found == expected
+        np.testing.assert_array_equal(log.tokens, lengths - 1)  # every token but the first, once
+
+
+def test_requests_are_chosen_whole_and_may_come_twice() -> None:
+    log = StepLog.of(request=[0, 0, 1, 2, 2, 2], drafted=3, accepted=[0, 1, 2, 3, 2, 1], turn=[0, 1, 0, 0, 0, 1])
+    some = log.of_requests(np.array([2, 0, 2]))
+    np.testing.assert_array_equal(some.request, [0, 0, 0, 1, 1, 2, 2, 2])
+    np.testing.assert_array_equal(some.accepted, [3, 2, 1, 0, 1, 3, 2, 1])
+    np.testing.assert_array_equal(some.turn, [0, 0, 1, 0, 1, 0, 0, 1])
+    assert log.draft_length == 3
+    assert log.typical_tokens == pytest.approx(np.exp((3 * np.log(3) * 2 + 9 * np.log(9)) / 15))
+
+
+def test_all_faults_are_named_at_once() -> None:
+    with pytest.raises(InputError, match=r"1 steps that accepted less .*step 1.*2 steps that accepted more .*step 2"):
+        StepLog.of(request=[0, 0, 1, 1], drafted=2, accepted=[0, -1, 3, 4])
+    with pytest.raises(InputError, match=r"1 steps of a request that are not neighbours \(first: step 2\)"):
+        StepLog.of(request=[0, 1, 0], drafted=2, accepted=[0, 1, 1])
+    with pytest.raises(InputError, match="at least one step"):
+        StepLog.of(request=[], drafted=2, accepted=[])
+
+
+def test_the_texts_of_another_log_are_kept() -> None:
+    """Requests, turns and tokens are those of the log; another draft length walks over the same text."""
+    log = steps(PROCESS, requests=20, tokens=60, draft_length=4, seed=1)
+    turned = StepLog.of(
+        request=log.request,
+        drafted=log.drafted,
+        accepted=log.accepted,
+        cut=log.cut,
+        turn=np.arange(len(log.request)) // 7,
+    )
+    for k in (4, 2):
+        new = steps_like(PROCESS, turned, draft_length=k, seed=2)
+        np.testing.assert_array_equal(new.tokens, turned.tokens)
+        assert new.draft_length == k
+        pairs = {(int(r), int(t)) for r, t in zip(new.request, new.turn, strict=True)}
+        assert len(pairs) == len(set(zip(turned.request.tolist(), turned.turn.tolist(), strict=True)))
+        assert new.cut.sum() == len(pairs)
+
+
+def test_longer_requests_are_easier_by_the_slope() -> None:
+    tokens = np.repeat([20, 200], 1500)
+    texts = StepLog.of(request=np.arange(3000), drafted=tokens, accepted=tokens - 1)
+    flat = Difficulty.of([0.5])
+    log = steps_like(flat, texts, draft_length=1, length_slope=0.3, typical_tokens=200.0, seed=3)
+    first = np.array(
+        [log.accepted[(log.request < 1500) & ~log.cut].mean(), log.accepted[(log.request >= 1500) & ~log.cut].mean()]
+    )
+    logits = np.array([0.5 - 0.3 * np.log(10), 0.5])
+    chance = 1 / (1 + np.exp(-logits))
+    counts = np.array([(~log.cut & (log.request < 1500)).sum(), (~log.cut & (log.request >= 1500)).sum()])
+    errors = np.sqrt(chance * (1 - chance) / counts)
+    all_within(first, chance, errors, largest=0.005)
+    refused(all_within, first, chance[::-1], errors, largest=0.005)
+
+
+def test_turns_share_the_request_and_nothing_else() -> None:
+    """Requests of two turns: what the two share of the figures is the request's ease, not the short part."""
+    accepted = np.full(2 * 800, 60)
+    texts = StepLog.of(request=np.repeat(np.arange(800), 2), turn=np.tile([0, 1], 800), drafted=60, accepted=accepted)
+
+    def shared(process: Difficulty, world: int) -> float:
+        log = steps_like(process, texts, draft_length=2, seed=4, world=world)
+        means = np.bincount(log.turn, log.accepted) / np.bincount(log.turn)
+        return float(np.corrcoef(means.reshape(-1, 2).T)[0, 1])
+
+    slow = Difficulty.of([1.0], slow_sd=1.0, slow_tokens=500.0)
+    none = [shared(slow, world) for world in range(4)]
+    mean, error = mean_and_error(np.array(none))
+    assert abs(mean) < 0.06
+    assert shared(Difficulty.of([1.0], request_sd=1.0), 0) > 0.4
+    assert figures(texts).survival[-1] == 1
+    assert np.isnan(figures(texts).icc)
+    assert error < 0.05

@@ -1,0 +1,116 @@
+"""Walks as tasks of a study: shared cells stay what they are, and agree with the surface where it is exact."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from studies import config, scenario, walks
+from studies.config import Study
+from studies.tasks import Arrays, prepared
+from tests.statistics import all_within, matches, mean_and_error, refused
+from tests.test_npz import made_up, packed
+from tests.test_study import studied
+from tests.test_walk import expected_steps
+
+GRID = {"batch": "[1, 4]", "draft_length": "[1, 3]", "context_tokens": "[2048]", "acceptance": "[0.7, 0.5, 0.4]"}
+SMALL = {"target": "olmoe-1b-7b", "world_requests": "16", "routing": "uniform", "drafter": "'fraction:0.1'"}
+
+
+def resolved(trace: Path | None = None, **keys: str) -> Study:
+    given = SMALL | GRID | keys
+    if trace is not None:
+        given.pop("routing")
+    options = {"trace": None if trace is None else str(trace)}
+    return scenario.fill(
+        "optimal-k", config.resolve("optimal-k", None, [f"{key}={value}" for key, value in given.items()], options)
+    )
+
+
+def walked(study: Study, first: int = 0, worlds: int = 2) -> Arrays:
+    return walks.walk_block(study.model_dump_json(), 0, first, worlds)
+
+
+@cache
+def base() -> Arrays:
+    return walked(resolved())
+
+
+@pytest.mark.parametrize(
+    ("grown", "batches", "lengths", "contexts"),
+    [
+        ({"batch": "[1, 2, 4]"}, [0, 2], [0, 1], [0]),
+        ({"draft_length": "[0, 1, 2, 3, 5]"}, [0, 1], [1, 3], [0]),
+        ({"context_tokens": "[16, 2048]"}, [0, 1], [0, 1], [1]),
+    ],
+    ids=str,
+)
+def test_another_grid_changes_no_shared_cell(grown, batches, lengths, contexts) -> None:
+    more = walked(resolved(**grown))
+    for name in ("tokens", "steps", "distinct"):
+        np.testing.assert_array_equal(more[name][:, batches][..., lengths], base()[name])
+    np.testing.assert_array_equal(more["undrafted"][:, batches][..., contexts], base()["undrafted"])
+    np.testing.assert_array_equal(more["seconds"][:, batches][:, :, contexts][..., lengths], base()["seconds"])
+
+
+def test_worlds_are_known_by_number() -> None:
+    second = walked(resolved(), 1, 1)
+    for name, values in base().items():
+        np.testing.assert_array_equal(second[name][0], values[1])
+        assert name == "tokens" or not np.array_equal(values[0], values[1])
+
+
+def test_more_requests_leave_the_sampled_texts() -> None:
+    built = prepared(resolved().model_dump_json(), 0)
+    assert built.process is not None
+    few, more = (walks.sampled(built.process, requests, 0, 0).text.experts for requests in (3, 35))
+    np.testing.assert_array_equal(more[: len(few)], few)
+    assert not np.array_equal(more[: len(few)], more[32 * walks.TEXT_TOKENS :][: len(few)])
+
+
+def test_a_dense_target_takes_the_exact_number_of_steps() -> None:
+    """Tokens per step of texts of 128 tokens by the renewal recursion; that of endless texts is refused."""
+    study = resolved(target="llama-3-8b", world_requests="256", draft_length="[0, 1, 3]")
+    done = walked(study, worlds=12)
+    assert np.all(done["tokens"] == 256 * (walks.TEXT_TOKENS - 1))
+    assert np.all(done["distinct"] == 0)
+    survival = prepared(study.model_dump_json(), 0).acceptance.survival(3)
+    mean, error = mean_and_error(done["steps"][:, 0] / 256)
+    exact = [expected_steps(survival, length, walks.TEXT_TOKENS - 1) for length in (0, 1, 3)]
+    all_within(mean, exact, error, largest=0.2)
+    endless = [(walks.TEXT_TOKENS - 1) / (1 + survival[:length].sum()) for length in (0, 1, 3)]
+    refused(all_within, mean, endless, error, largest=0.2)
+
+
+def test_cells_agree_with_the_surface_where_it_is_exact() -> None:
+    """Uniform routing and acceptance by depth: a step's seconds over an undrafted one's (short texts clip the last
+    step, so tokens per step are fewer and a step 1 % cheaper), and distinct experts.
+    """
+    study = resolved(draft_length="[0, 1, 3]", worlds="16")
+    built, blocks = prepared(study.model_dump_json(), 0), walked(study, worlds=16)
+    found = walks.cells(built, blocks)
+    surface = studied(**SMALL | GRID | {"draft_length": "[0, 1, 3]", "worlds": "16"})["results"].to_dicts()
+    _, errors = mean_and_error(blocks["distinct"])
+    for ours, theirs, error in zip(found, surface, errors.ravel(), strict=True):
+        assert [ours[key] for key in ("batch", "draft_length")] == [theirs[key] for key in ("batch", "draft_length")]
+        step, same = (row["tokens_per_step"] / row["speedup"] for row in (ours, theirs))
+        relative = np.hypot(theirs["speedup_se"] / theirs["speedup"], error / ours["distinct_experts"])
+        matches(step, same, step * relative, relative=0.02)
+        both = float(np.hypot(error, theirs["distinct_experts_se"]))
+        matches(ours["distinct_experts"], theirs["distinct_experts"], both, relative=0.02)
+        undrafted = next(row for row in found if row["batch"] == ours["batch"] and row["draft_length"] == 0)
+        expected = ours["tokens_per_step"] * undrafted["step_seconds"] / ours["step_seconds"]
+        assert ours["speedup"] == pytest.approx(expected, rel=1e-12)
+    assert [row["speedup"] for row in found if row["draft_length"] == 0] == [1.0, 1.0]
+
+
+def test_recorded_requests_are_walked_and_batches_they_cannot_fill_are_null(tmp_path: Path) -> None:
+    """Requests of 5 to 20 tokens: at batch 4 one of them would have to be in two slots at once."""
+    for lengths, filled in (((7, 12, 5, 20, 9, 11), [1]), ((12,) * 8, [1, 4])):
+        archive = tmp_path / f"{len(lengths)}.npz"
+        archive.write_bytes(packed(**made_up(lengths)))
+        study = resolved(archive, batch="[1, 4]", draft_length="[0]")
+        rows = walks.cells(prepared(study.model_dump_json(), 0), walked(study))
+        assert [row["batch"] for row in rows if row.get("speedup") == 1.0] == filled
+        assert [row["batch"] for row in rows if "speedup" not in row] == [b for b in (1, 4) if b not in filled]
