@@ -1,6 +1,5 @@
 """What is said of verify steps, against loops over the steps, closed forms, known processes and published figures."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,10 @@ import pytest
 from scipy.stats import f_oneway, norm
 
 from tests.described_traces import described, logged, stepped
-from tests.statistics import matches, refused, within
+from tests.statistics import refused, within
 from traces.describe import spread
-from traces.importers import acceptance
 
 Turns = list[list[list[int]]]
-SPEC_BENCH = "specbench-vicuna7b-eagle1.jsonl"
 
 
 def made_up(seed: int = 0) -> tuple[Turns, Turns]:
@@ -246,52 +243,3 @@ def test_little_to_describe_is_described(tmp_path: Path, turns: Turns) -> None:
     assert whole(found["tokens_per_step"])["steps"] == sum(len(turn) for request in turns for turn in request)
     assert found["runs"]["hazard"].null_count() == 0
     assert found["spread"]["estimate"].is_finite().all()
-
-
-@pytest.fixture
-def published(data: Path, tmp_path: Path) -> Callable[..., dict[str, pl.DataFrame]]:
-    def read(name: str, tree: list[int] | None) -> dict[str, pl.DataFrame]:
-        log = acceptance.read([data / "acceptance" / name], tree=tree)
-        return described(stepped(tmp_path / name, log))
-
-    return read
-
-
-@pytest.mark.parametrize(
-    ("name", "tree", "hazards", "icc", "near"),
-    [
-        (SPEC_BENCH, [4, 8, 8, 3, 2], (0.897, 0.803, 0.727, 0.518, 0.627), (0.135, 0.151), 0.10),
-        ("mtbench-vicuna7b-medusa.jsonl", [10, 28, 23, 2], (0.834, 0.582, 0.367, 0.116), None, 0.085),
-        ("queryrank-vicuna7b-hydra.jsonl", None, None, None, 0.20),
-    ],
-)
-def test_published_acceptance(
-    published: Callable[..., dict[str, pl.DataFrame]],
-    name: str,
-    tree: list[int] | None,
-    hazards: tuple[float, ...] | None,
-    icc: tuple[float, float] | None,
-    near: float,
-) -> None:
-    """Hazards within .003, intra-class correlation and autocorrelation within .01."""
-    found = published(name, tree)
-    if hazards:
-        assert np.abs(found["runs"].filter(by="all")["hazard"].to_numpy() - hazards).max() <= 0.003
-    for unit, value in zip(("request", "turn"), icc or (), strict=False):
-        assert abs(whole(found["spread"], statistic="icc", unit=unit)["estimate"] - value) <= 0.01
-    assert abs(whole(found["spread"], statistic="autocorrelation", lag=1)["estimate"] - near) <= 0.01
-
-
-def test_published_weightings_of_eagle_1(published: Callable[..., dict[str, pl.DataFrame]]) -> None:
-    found = published(SPEC_BENCH, [4, 8, 8, 3, 2])
-    row = whole(found["tokens_per_step"])
-    names = ("tokens_per_step", "request_weighted", "token_weighted", "request_p05", "request_p50", "request_p95")
-    for column, value in zip(names, (3.58, 3.34, 3.68, 2.41, 3.33, 4.33), strict=True):
-        matches(row[column], value, 0, relative=0.005, what=column)
-    for column, value in zip(("turn_p05", "turn_p50", "turn_p95"), (2.44, 3.39, 4.48), strict=True):
-        matches(row[column], value, 0, relative=0.006, what=column)
-    by_kind = dict(found["tokens_per_step"].filter(by="category").select("value", "tokens_per_step").iter_rows())
-    for kind, value in {"coding": 4.51, "math": 4.14, "qa": 3.11, "translation": 2.84}.items():
-        matches(by_kind[kind], value, 0, relative=0.005, what=kind)
-    assert round(whole(found["spread"], statistic="variance_32")["estimate"]) == 7
-    assert 1.9 < whole(found["spread"], statistic="overdispersion", unit="request")["estimate"] < 12

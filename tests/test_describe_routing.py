@@ -1,6 +1,5 @@
 """What is said of routing, against loops over the tokens, closed forms and published tables."""
 
-import csv
 from itertools import combinations, product
 from pathlib import Path
 
@@ -9,9 +8,8 @@ import polars as pl
 import pytest
 
 from montecarlo.errors import InputError
-from montecarlo.text import Text
 from tests.described_traces import described, routed
-from tests.statistics import all_within, matches, refused, within
+from tests.statistics import all_within, refused, within
 from traces.describe import jackknife, load, ranks, sums
 from traces.describe.rows import rows
 from traces.request import DECODE, PROMPT, UNKNOWN, VERIFY
@@ -296,95 +294,3 @@ def test_windows_are_drawn_from_every_stretch_alike(tmp_path: Path) -> None:
     first, count = np.unique(drawn[:, 0], return_counts=True)
     assert first.tolist() == [*range(9), *range(12, 27)]
     all_within(count, 50_000 / 24, np.full(24, np.sqrt(50_000 / 24)), largest=50)
-
-
-WINDOW_TABLE = {1: 4.00, 2: 6.24, 4: 9.31, 8: 12.88, 16: 16.385, 32: 19.44}
-RANDOM_TABLE = {1: 4.00, 2: 7.23, 4: 12.09, 8: 17.84, 16: 22.99, 32: 26.56}
-POPULARITY_TABLE = {1: 4.00, 2: 7.24, 4: 12.07, 8: 17.85, 16: 23.00, 32: 26.55}
-BATCH_TABLE = {
-    1: (4.00, 6.27, 9.39, 13.01),
-    4: (12.1, 16.4, 20.5, 23.7),
-    16: (23.1, 26.0, 28.1, 29.4),
-    64: (29.0, 30.2, 30.9, 31.3),
-}
-LAG_TABLE = {1: 0.438, 2: 0.383, 4: 0.364, 8: 0.347, 32: 0.328}
-
-
-@pytest.fixture(scope="module")
-def gpt_oss(gpt_oss_20b: Text, tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
-    requests = np.split(gpt_oss_20b.experts, gpt_oss_20b.start[1:-1])
-    return described(routed(tmp_path_factory.mktemp("gpt") / "t", requests, 32))
-
-
-def test_the_published_tables_of_gpt_oss_20b(gpt_oss: dict[str, pl.DataFrame]) -> None:
-    """Windows are token-weighted, batches request-weighted; all within .5 %."""
-    mean = {name: gpt_oss[name].filter(pl.col("layer").is_null()) for name in ("windows", "batches", "overlap")}
-    for column, table in (
-        ("distinct", WINDOW_TABLE),
-        ("random_tokens", RANDOM_TABLE),
-        ("popularity", POPULARITY_TABLE),
-    ):
-        for size, published in table.items():
-            matches(
-                mean["windows"].filter(window=size)[column][0], published, 0, relative=0.005, what=f"{column} {size}"
-            )
-    for batch, line in BATCH_TABLE.items():
-        for size, published in zip((1, 2, 4, 8), line, strict=True):
-            held = mean["batches"].filter(batch=batch, window=size)["distinct"][0]
-            matches(held, published, 0, relative=0.005, what=f"{batch} x {size}")
-    for lag, published in LAG_TABLE.items():
-        matches(
-            mean["overlap"].filter(pair="lag", lag=lag)["overlap"][0], published, 0, relative=0.005, what=f"lag {lag}"
-        )
-    same = mean["overlap"].filter(pair="request")["overlap"][0]
-    matches(same, 0.313, 0, relative=0.005, what="same request")
-    errors = [mean["windows"].filter(window=size)["distinct_trace_se"][0] for size in (2, 4, 8)]
-    np.testing.assert_allclose(errors, (0.007, 0.02, 0.03), rtol=0.25)
-
-
-def test_the_published_layer_statistics_of_gpt_oss_20b(gpt_oss: dict[str, pl.DataFrame], data: Path) -> None:
-    """Load is exact; overlaps and unions were sampled there: a layer carries that error, their mean is held."""
-    with (data / "routing" / "gpt-oss-20b_layer_stats.csv").open() as file:
-        published = list(csv.DictReader(file))
-    names = {
-        "entropy": "entropy_norm",
-        "exp_entropy": "exp_entropy",
-        "effective_experts": "inv_simpson",
-        "gini": "gini",
-        "hottest": "max_over_mean",
-        "cv": "cv",
-    }
-    layers = gpt_oss["load"].filter(pl.col("layer").is_not_null())
-    for row, line in zip(layers.iter_rows(named=True), published, strict=True):
-        for ours, theirs in names.items():
-            matches(row[ours], float(line[theirs]), 0, relative=0.005, what=f"layer {row['layer']} {ours}")
-        assert row["dead"] == float(line["dead"])
-    columns = {("lag", lag): f"overlap_lag{lag}" for lag in sums.LAGS}
-    columns |= {("request", None): "overlap_rand_same_seq", ("pooled", None): "overlap_rand_global"}
-    for (pair, lag), column in columns.items():
-        rows = gpt_oss["overlap"].filter(
-            pl.col("pair") == pair, pl.col("lag").eq_missing(lag), pl.col("layer").is_not_null()
-        )
-        theirs = np.array([float(line[column]) for line in published])
-        matches(float(rows["overlap"].mean()), theirs.mean(), 0, relative=0.005, what=column)  # type: ignore[arg-type]
-        assert np.abs(rows["overlap"].to_numpy() / theirs - 1).max() < 0.0135
-    for size in (2, 4, 8, 16):
-        ours = gpt_oss["windows"].filter(pl.col("window") == size, pl.col("layer").is_not_null())["distinct"].to_numpy()
-        for layer, line in enumerate(published):
-            matches(ours[layer], float(line[f"union_{size}"]), 0, relative=0.005, what=f"layer {layer} union {size}")
-
-
-def test_the_published_hottest_ranks_of_gpt_oss_20b(gpt_oss: dict[str, pl.DataFrame]) -> None:
-    tables = {
-        (4, 1): (1.90, 1.46, 1.27, 1.19),
-        (8, 1): (2.82, 2.04, 1.65, 1.50),
-        (8, 4): (2.36, 1.77, 1.55, 1.46),
-    }
-    for (ways, size), line in tables.items():
-        for batch, published in zip((1, 4, 16, 64), line, strict=True):
-            row = gpt_oss["ranks"].filter(ranks=ways, batch=batch, window=size).row(0, named=True)
-            matches(
-                row["assignments"], published, row["assignments_se"], relative=0.01, what=f"EP{ways} {batch} x {size}"
-            )
-    row = gpt_oss["ranks"].filter(ranks=8, batch=64, window=1).row(0, named=True)
-    matches(row["distinct"], 1.10, row["distinct_se"], relative=0.01)
