@@ -53,21 +53,29 @@ def _slow_request(
     tokens: int,
     *,
     concentration: float = np.inf,
+    background: float = 0.0,
+    section_concentration: float = np.inf,
+    section_tokens: float = np.inf,
     stickiness: float = 0.0,
     break_at: int | None = None,
     elsewhere: bool = False,
 ) -> list[list[int]]:
-    """One request as the docstring of montecarlo/routing.py tells it, its own popularity q formed explicitly."""
+    """One request as the docstring of montecarlo/routing.py tells it, its popularities q and q' formed explicitly."""
 
-    def topic() -> list[float]:
-        own = shares if np.isinf(concentration) else rng.dirichlet(concentration * shares)
-        return list(accumulate(own))
+    def own(strength: float, base: np.ndarray) -> np.ndarray:
+        return base if np.isinf(strength) else rng.dirichlet(np.maximum(strength * base, 1e-200))
 
-    ladder, text, previous = topic(), [], []
+    def climb(base: np.ndarray) -> list[float]:
+        return list(accumulate(background * shares + (1 - background) * base))
+
+    topic = own(concentration, shares)
+    ladder, text, previous = climb(own(section_concentration, topic)), [], []
     word = Random(int(rng.integers(1 << 32))).random
     for position in range(tokens):
         if position == break_at and elsewhere:
-            ladder = topic()
+            topic = own(concentration, shares)
+        if position == break_at or word() < 1 / section_tokens:
+            ladder = climb(own(section_concentration, topic))
         fresh = position in (0, break_at)
         chosen: list[int] = []
         candidate = 0
@@ -194,6 +202,72 @@ def test_topics_equal_explicit_dirichlet_requests(
     refused(_agree, observed(np.inf), truth, largest=0.035)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"concentration": 12.0, "background": 0.3},
+        {"section_concentration": 8.0, "section_tokens": 3.0},
+        {
+            "concentration": 15.0,
+            "background": 0.15,
+            "section_concentration": 12.0,
+            "section_tokens": 4.0,
+            "stickiness": 0.2,
+        },
+    ],
+    ids=["background", "sections", "everything"],
+)
+def test_sections_and_background_equal_explicit_requests(given: dict[str, float]) -> None:
+    """Two layers of their own skew share their sections; without one part, or with twice the section, it is refused."""
+    skews = (1.0, 1.8)
+    shares = np.stack([power_popularity(skew, 24) for skew in skews])
+
+    def observed(changed: dict[str, float]) -> np.ndarray:
+        process = Routing.of(popularity=shares, top_k=3, **(given | changed))
+        return _distinct(_sample(process, tokens=10, requests=REQUESTS), 24)
+
+    others = [{"background": 0.0}] if "background" in given else []
+    if "section_tokens" in given:
+        others += [{"section_concentration": np.inf}, {"section_tokens": 2 * given["section_tokens"]}]
+    sampled, off = observed({}), [observed(changed) for changed in others]
+    for layer in range(2):
+        truth = _distinct(_slow(20 + layer, 9000, shares[layer], 3, 10, **given), 24)[..., 0]
+        _agree(sampled[..., layer], truth, largest=0.04)
+        for other in off:
+            refused(_agree, other[..., layer], truth, largest=0.04)
+
+
+def test_no_part_changes_the_load() -> None:
+    """One token of a request uses each expert as often with topics, sections and background as without."""
+    shares = power_popularity(1.8, 16)
+    process = Routing.of(
+        popularity=shares[None],
+        top_k=3,
+        concentration=4.0,
+        background=0.2,
+        section_concentration=6.0,
+        section_tokens=5.0,
+    )
+    token = _sample(process, tokens=4, requests=REQUESTS)[3, :, :, 0]
+    observed = np.bincount(token.reshape(-1), minlength=16) / REQUESTS
+    law = exact.inclusion(shares, 3)
+    error = np.sqrt(law * (1 - law) / REQUESTS)
+    all_within(observed, law, error, largest=0.005)
+    refused(all_within, observed, exact.inclusion(power_popularity(1.65, 16), 3), error, largest=0.005)
+
+
+def test_sections_end_in_all_layers_at_once() -> None:
+    """Full agreement inside a section and none across: the layers of a request change at the same tokens."""
+    process = Routing.of(
+        popularity=np.ones((6, 400)), top_k=1, section_concentration=0.5, section_tokens=4.0, stickiness=0.0
+    )
+    experts = _sample(process, tokens=60, requests=300)[:, 0]  # [tokens, requests, layers]
+    back = np.stack([experts[lag:] == experts[:-lag] for lag in (1,)])[0]
+    kept = back.mean(axis=2)  # share of layers that repeat: 0 where a section ended, about 2/3 inside
+    ended = np.mean(kept == 0)
+    within(ended, 0.25 + 0.75 / 3**6, np.sqrt(ended * (1 - ended) / kept.size), largest=0.01)
+
+
 def test_stickiness_equals_the_documented_process() -> None:
     """Two layers of their own stickiness; .03 more is refused in each."""
     shares, truths = power_popularity(1.0, 32), (0.25, 0.6)
@@ -267,10 +341,21 @@ def test_every_token_holds_distinct_experts_in_range(
     assert np.all(np.diff(np.sort(sampled, axis=1), axis=1) > 0)
 
 
+@pytest.mark.parametrize("section", [np.inf, 8.0])
 @pytest.mark.parametrize(("concentration", "elsewhere"), [(np.inf, False), (5.0, False), (5.0, True)])
-def test_more_tokens_and_requests_leave_earlier_ones_as_they_were(concentration: float, elsewhere: bool) -> None:
+def test_more_tokens_and_requests_leave_earlier_ones_as_they_were(
+    concentration: float, elsewhere: bool, section: float
+) -> None:
     shares = power_popularity(1.5, 24)
-    process = Routing.of(popularity=np.stack([shares] * 3), top_k=3, concentration=concentration, stickiness=0.3)
+    process = Routing.of(
+        popularity=np.stack([shares] * 3),
+        top_k=3,
+        concentration=concentration,
+        background=0.1,
+        section_concentration=section,
+        section_tokens=3.0,
+        stickiness=0.3,
+    )
     small = _sample(process, tokens=4, requests=30, break_at=2, elsewhere=elsewhere)
     large = _sample(process, tokens=9, requests=130, break_at=2, elsewhere=elsewhere)
     np.testing.assert_array_equal(large[:4, :, :30], small)
@@ -312,6 +397,10 @@ def test_alias_tables_hold_the_shares(weights: list[float]) -> None:
         ({"stickiness": 1.2}, "stickiness is 1.2"),
         ({"stickiness": -0.1}, "stickiness is -0.1"),
         ({"stickiness": np.nan}, "stickiness"),
+        ({"background": 1.5}, "background is 1.5"),
+        ({"section_concentration": 0.1}, "section_concentration must be positive.* 0.1"),
+        ({"section_tokens": 0.5}, "section_tokens is 0.5"),
+        ({"section_tokens": np.nan}, "section_tokens is nan"),
     ],
 )
 def test_routing_faults_are_named(changed: dict[str, object], message: str) -> None:
