@@ -61,8 +61,8 @@ class Routing:
     """A routing process of L layers and E experts.
 
     accept, alias [L, E]: Walker's alias tables of the popularity (Walker, ACM TOMS 3(3), 1977).
-    concentration, background, section_concentration, stickiness [L]; section_end: 1 / section_tokens. top_k, whether there are
-    topics and sections, and the groups a token may use are static.
+    concentration, background, section_concentration, stickiness [L]; section_end: 1 / section_tokens. top_k, whether
+    there are topics and sections, and the groups a token may use are static.
     """
 
     accept: jax.Array
@@ -262,6 +262,6 @@ def sample(
         return (state.request, state.section, state.experts), state.experts
 
     room = min(tokens * 8 * top_k, ROOM)
-    urns = [Urn.empty(lanes, room if used else 0, experts) for used in (routing.topical, routing.sectional)]
+    request, section = (Urn.empty(lanes, room * used, experts) for used in (routing.topical, routing.sectional))
     first = jnp.zeros((top_k, *lanes), jnp.int32)
-    return jax.lax.scan(token, (*urns, first), jnp.arange(tokens))[1]
+    return jax.lax.scan(token, (request, section, first), jnp.arange(tokens))[1]

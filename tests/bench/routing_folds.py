@@ -60,8 +60,9 @@ def main() -> None:
                     if not what.startswith("overlap"):
                         errors[name][-1][what + " mean"] = law[what].mean(keepdims=True) / value.mean() - 1
         print(f"fold {held}: section_tokens {found.parameters.section_tokens:.1f}", flush=True)
+    columns = ("mean over layers", "(SE)", "worst fold", "worst layer", "popularity", "uniform")
     print(
-        f"{'':<22} {'mean over layers':>17} {'(SE)':>8} {'worst fold':>11} {'worst layer':>12} {'popularity':>11} uniform"
+        f"{'':<22} " + " ".join(f"{name:>{width}}" for name, width in zip(columns, (17, 8, 11, 12, 11, 8), strict=True))
     )
     for what in [name for name in errors["fitted"][0] if not name.endswith(" mean")]:
         by_fold = {name: np.stack([one[what] for one in of]) for name, of in errors.items()}
@@ -73,7 +74,7 @@ def main() -> None:
         print(
             f"{what:<22} {mean.mean():>+17.4f} {mean.std(ddof=1) / np.sqrt(FOLDS):>8.4f} "
             f"{mean[np.argmax(np.abs(mean))]:>+11.4f} {layers[np.argmax(np.abs(layers))]:>+12.4f} "
-            f"{others[0]:>+11.3f} {others[1]:>+.3f}"
+            f"{others[0]:>+11.3f} {others[1]:>+8.3f}"
         )
 
 
@@ -93,9 +94,11 @@ def figures(text: Text, requests: np.ndarray, seed: int) -> Figures:
     return found | batch_windows(text, requests, seed)
 
 
-def batch_windows(text: Text, requests: np.ndarray, seed: int, draws: int = 1500) -> Figures:
+def batch_windows(
+    text: Text, requests: np.ndarray, seed: int, draws: int = 1500, batches: tuple[int, ...] = BATCHES
+) -> Figures:
     """Mean distinct experts of B requests, drawn uniformly, with a window of n tokens anywhere in each."""
-    rng, most, deepest = np.random.default_rng(seed), max(BATCHES), max(DEPTHS)
+    rng, most, deepest = np.random.default_rng(seed), max(batches), max(DEPTHS)
     tokens = bitsets(text.experts[None], EXPERTS)[0, ..., 0]
     chosen = np.stack([rng.permutation(requests)[:most] for _ in range(draws)])
     first = text.start[chosen] + (rng.random(chosen.shape) * (text.lengths[chosen] - deepest + 1)).astype(int)
@@ -104,7 +107,7 @@ def batch_windows(text: Text, requests: np.ndarray, seed: int, draws: int = 1500
     for depth in range(1, deepest + 1):
         union |= tokens[first + depth - 1]
         if depth in DEPTHS:
-            for batch in BATCHES:
+            for batch in batches:
                 together = np.bitwise_or.reduce(union[:, :batch], axis=1)
                 found[f"batch {batch} window {depth}"] = np.bitwise_count(together).mean(axis=0)
     return dict(sorted(found.items(), key=lambda item: int(item[0].split()[1])))
