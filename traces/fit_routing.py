@@ -135,10 +135,10 @@ def fit(
             at = at.moved(_step(at, slopes, moments - simulated.moments()[0]))
             simulated = simulate(at.routing)
     found, own = simulated.moments()
-    pull = np.linalg.pinv(_matrix(slopes))
+    moved = np.concatenate([deviations(slopes, one) for one in (influence, own)])
     return Fit(
         parameters=at,
-        covariance=_covariance(pull, influence) + _covariance(pull, own),
+        covariance=moved.T @ moved,
         slopes=slopes,
         measured=moments,
         fitted=found,
@@ -197,7 +197,11 @@ def _step(at: Parameters, slopes: np.ndarray, gap: np.ndarray) -> np.ndarray:
     return np.asarray(lsq_linear(_matrix(slopes), (gap / SCALE[:, None]).reshape(-1), bounds=(low, high)).x)
 
 
-def _covariance(pull: np.ndarray, influence: np.ndarray) -> np.ndarray:
-    """Covariance [5 L + 1, 5 L + 1] of the parameters, which `pull` moves with each request's influence [R, M, L]."""
-    moved = (influence / SCALE[:, None]).reshape(len(influence), -1) @ pull.T
-    return np.asarray(moved.T @ moved * (len(moved) / (len(moved) - 1)))
+def deviations(slopes: np.ndarray, influence: np.ndarray) -> np.ndarray:
+    """How far each request moves the parameters, [R, 5 L + 1], given its influence [R, M, L] on the moments.
+
+    Their squares and products sum to the parameters' covariance (the factor R / (R - 1) is in).
+    """
+    pull = np.linalg.pinv(_matrix(slopes)) / np.repeat(SCALE, slopes.shape[1])
+    count = len(influence)
+    return np.asarray(influence.reshape(count, -1) @ pull.T * np.sqrt(count / (count - 1)))
