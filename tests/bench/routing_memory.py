@@ -1,4 +1,4 @@
-"""Peak memory of a fit's statistics of 10 million tokens: `python -m tests.bench.routing_memory [layers top_k experts]`.
+"""Peak memory of the statistics of 10 million tokens: `python -m tests.bench.routing_memory [layers top_k experts]`.
 
 A memory-mapped text (24 layers, top 4 of 32 experts unless told) of 30,000 requests, read as a fit reads it, with the
 covariance of its parameters. The fit itself adds a simulation, which does not grow with the trace.
