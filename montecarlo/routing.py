@@ -16,7 +16,8 @@ probability s (m < top_k), else from p with probability b, else a draw from q'. 
 q and q' are never formed (montecarlo/urn.py). Every expert first appears as a draw from p, so the experts of one
 token follow p whatever the other parts: these change overlap, not load. The time to the end of a section does not
 depend on its age, so a window may begin anywhere. Its first token is drawn afresh, so stickiness is not quite
-stationary: with the gpt-oss-20b profile, windows of 8 tokens that start 16 tokens later hold 0.3 % fewer experts.
+stationary: with the gpt-oss-20b profile, windows of 8 tokens that start 16 tokens later hold as many experts within
+the .1 % that could be seen.
 
 Group-limited routing (DeepSeek-V3, arXiv 2412.19437, section 2.1.2: a token's experts lie in 4 of 8 groups) rejects
 candidates that would open one group too many. V3 picks the groups by the sum of their two best affinities; here

@@ -5,17 +5,19 @@ McFadden, Econometrica 57(5), 1989; Duffie and Singleton, Econometrica 61(4), 19
 
     theta <- theta + argmin_d | (m - m(theta) - J d) / scale |^2,     J = dm / dtheta by differences
 
-theta holds, per layer, five numbers that move overlap almost linearly, each between 0 and 1:
+theta holds, per layer, five numbers that move overlap almost linearly:
 
-    tilt      popularity ~ weights^(1 + tilt), weights those that give the measured shares: what stickiness bends
-    topic     1 / (1 + concentration): the chance that two draws of a request are one by its topic
-    section   1 / (1 + section_concentration)
-    sticky    stickiness
+    tilt        popularity ~ weights^(1 + tilt), weights those that give the measured shares: near 0; it takes up the
+                simulation's noise in the load, so that the parts below do not
+    topic       1 / (1 + concentration): the chance that two draws of a request are one by its topic
+    background  background
+    section     1 / (1 + section_concentration)
+    sticky      stickiness
 
 and, for all layers, log section_tokens. Layers are independent given that one, so J takes six simulations. Every
 simulation uses the same random words. Errors: near the solution theta moves with the moments by A = (J'WJ)^-1 J'W, so
 request r moves it by A influence_r; the squares sum to its variance, the simulated requests' own included (clusters:
-Liang and Zeger, Biometrika 73(1), 1986). A bound that holds (topic, section or sticky at 0) has no such error.
+Liang and Zeger, Biometrika 73(1), 1986). A part at its bound (0: absent) has no such error.
 """
 
 from dataclasses import dataclass, replace
