@@ -18,6 +18,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.stats import hypergeom
 
+from montecarlo.errors import InputError
+
 
 def mean_distinct(experts: int, top_k: int, tokens: np.ndarray | int) -> np.ndarray:
     """E[distinct] under uniform routing, E (1 - (1 - top_k / E)^n); the post's A(B). Shape of `tokens`."""
@@ -52,36 +54,57 @@ def _leggauss(nodes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def inclusion(popularity: np.ndarray, top_k: int, nodes: int = 600) -> np.ndarray:
-    """P(e in a token) [experts] for tokens of top_k distinct experts drawn in proportion to `popularity`.
+    """P(e in a token) [..., experts] for tokens of top_k distinct experts drawn in proportion to `popularity`.
 
     Gauss-Legendre over log t; relative error below 1e-7 for shares within a factor 1e3 of each other.
     """
-    rates = np.asarray(popularity, np.float64) / np.sum(popularity)
-    experts = len(rates)
+    rates = np.asarray(popularity, np.float64) / np.sum(popularity, axis=-1, keepdims=True)
+    experts = rates.shape[-1]
     if top_k == experts:
-        return np.ones(experts)
+        return np.ones(rates.shape)
     x, weight = _leggauss(nodes)
     log_time = 0.5 * (x + 1) * np.log(1e13) - np.log(1e10)  # t from 1e-10 to 1e3 times the mean clock
     time = experts * np.exp(log_time)
-    rang = -np.expm1(-np.outer(time, rates))  # [nodes, experts]
-    front = np.zeros((experts + 1, nodes, top_k))
-    back = np.zeros((experts + 1, nodes, top_k))
-    front[0, :, 0] = back[experts, :, 0] = 1.0
+    clock = time[:, None] * rates[..., None, :]  # [..., nodes, experts]
+    rang = np.moveaxis(-np.expm1(-clock), -1, 0)
+    front = np.zeros((experts + 1, *rang.shape[1:], top_k))
+    back = np.zeros_like(front)
+    front[0, ..., 0] = back[experts, ..., 0] = 1.0
 
     def add(counts: np.ndarray, chance: np.ndarray) -> np.ndarray:
-        moved = np.zeros_like(counts)
-        moved[:, 1:] = counts[:, :-1] * chance[:, None]
-        return np.asarray(counts * (1 - chance)[:, None] + moved)
+        added = counts * (1 - chance)[..., None]
+        added[..., 1:] += counts[..., :-1] * chance[..., None]
+        return np.asarray(added)
 
     for e in range(experts):
-        front[e + 1] = add(front[e], rang[:, e])
-        back[experts - 1 - e] = add(back[experts - e], rang[:, experts - 1 - e])
-    fewer = np.zeros((nodes, experts))
-    for e in range(experts):
-        at_most = np.cumsum(back[e + 1], axis=1)[:, ::-1]  # P(rest <= top_k - 1 - i), i = 0..
-        fewer[:, e] = np.sum(front[e] * at_most, axis=1)
-    density = rates * np.exp(-np.outer(time, rates)) * fewer * time[:, None]
-    return np.asarray((weight[:, None] * density).sum(axis=0) * 0.5 * np.log(1e13))
+        front[e + 1] = add(front[e], rang[e])
+        back[experts - 1 - e] = add(back[experts - e], rang[experts - 1 - e])
+    at_most = np.cumsum(back[1:], axis=-1)[..., ::-1]  # P(rest <= top_k - 1 - i), i = 0..
+    fewer = np.moveaxis(np.sum(front[:-1] * at_most, axis=-1), 0, -1)
+    density = rates[..., None, :] * np.exp(-clock) * fewer * time[:, None]
+    return np.asarray((weight[:, None] * density).sum(axis=-2) * 0.5 * np.log(1e13))
+
+
+def weights(shares: np.ndarray, top_k: int) -> np.ndarray:
+    """Weights [..., experts] whose draws choose experts in these `shares`: inclusion(weights) = top_k shares.
+
+    Shares above 0 and below 1 / top_k, since no expert is in a token twice. Fixed point: each weight is scaled by
+    wanted over found, which settles since every inclusion rises with its own weight.
+    """
+    wanted = top_k * np.asarray(shares, np.float64) / np.sum(shares, axis=-1, keepdims=True)
+    if not wanted.min() > 0 or (wanted.max() >= 1 and top_k < wanted.shape[-1]):
+        raise InputError(
+            f"shares run from {wanted.min() / top_k:.3g} to {wanted.max() / top_k:.3g}; with top_k {top_k} each lies "
+            f"above 0 and below {1 / top_k:.3g}"
+        )
+    found = wanted / top_k
+    for _ in range(200):
+        chance = inclusion(found, top_k, nodes=120)
+        if np.max(np.abs(chance / wanted - 1)) < 1e-6:
+            break
+        found = found * (wanted / chance)
+        found = found / found.sum(axis=-1, keepdims=True)
+    return np.asarray(found)
 
 
 def popular_mean_distinct(popularity: np.ndarray, top_k: int, tokens: np.ndarray | int) -> np.ndarray:

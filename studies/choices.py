@@ -104,7 +104,8 @@ def routing(name: str, layers: int, experts: int, top_k: int, notes: list[str]) 
     if (profile.numbers.get("experts"), profile.numbers.get("top_k")) != (experts, top_k):
         notes.append(
             f"Routing is carried over from {profile.title} ({profile.numbers.get('experts')} experts) "
-            f"to {experts} experts: layers by relative depth, skew and stickiness kept, concentration kept per expert."
+            f"to {experts} experts: layers by relative depth, popularity by relative rank, concentrations per expert, "
+            "the rest kept."
         )
     if profile.limits:
         notes.append(f"Routing profile {profile.id}: {profile.limits}")

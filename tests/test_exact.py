@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from montecarlo import exact
+from montecarlo.errors import InputError
 from traces import profiles
 from traces.fit import power_popularity, skew_of
 
@@ -132,3 +133,23 @@ def test_beyond_saturation_the_law_no_longer_changes(experts: int, top_k: int) -
     np.testing.assert_allclose(law[enough:], np.broadcast_to(np.eye(experts + 1)[-1], law[enough:].shape), atol=2e-12)
     if top_k < experts:
         assert 1 - law[enough // 2, experts] > 1e-9  # and half as many tokens are not enough
+
+
+@pytest.mark.parametrize(
+    ("experts", "top_k", "skew"), [(32, 4, 2.1), (256, 8, 1.5), (6, 5, 0.4), (5, 5, 1.0), (7, 1, 2.0)]
+)
+def test_weights_give_back_the_shares_row_by_row(experts: int, top_k: int, skew: float) -> None:
+    """Shares of known weights, two rows of their own; the weights come back (all of them in a token: any do)."""
+    known = np.stack([power_popularity(value, experts) for value in (skew, skew / 2)])
+    shares = exact.inclusion(known, top_k) / top_k
+    np.testing.assert_allclose(exact.inclusion(known[1], top_k), top_k * shares[1], rtol=1e-12)
+    found = exact.weights(100 * shares, top_k)
+    np.testing.assert_allclose(exact.inclusion(found, top_k) / top_k, shares, rtol=2e-6)
+    if top_k < experts:
+        np.testing.assert_allclose(found, known, rtol=2e-5)
+
+
+@pytest.mark.parametrize("shares", [[0.5, 0.3, 0.2], [0.6, 0.2, 0.2], [0.4, 0.6, 0.0], [np.nan, 0.5, 0.5]])
+def test_shares_no_weights_can_give_are_refused(shares: list[float]) -> None:
+    with pytest.raises(InputError, match=r"above 0 and below 0\.5"):
+        exact.weights(np.array(shares), 2)

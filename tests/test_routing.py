@@ -1,11 +1,8 @@
 """The routing sampler against exact laws, and against the documented process in plain Python."""
 
-from bisect import bisect
-from itertools import accumulate, permutations
-from random import Random
+from itertools import permutations
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,87 +11,10 @@ from hypothesis import strategies as st
 from montecarlo import exact
 from montecarlo.errors import InputError
 from montecarlo.keys import Stream, generator, key
-from montecarlo.routing import Routing, alias_table, sample
+from montecarlo.routing import Routing, alias_table
+from tests.slow_routing import REQUESTS, agree, count_distinct, draw, slow_texts
 from tests.statistics import all_within, mean_and_error, refused, within
 from traces.fit import power_popularity
-
-REQUESTS = 20_000  # lanes of the statistical tests
-
-
-def _sample(
-    process: Routing,
-    *,
-    tokens: int,
-    requests: int,
-    world: int = 0,
-    break_at: int | None = None,
-    elsewhere: bool = False,
-) -> np.ndarray:
-    """Experts [tokens, top_k, requests, layers] of one world."""
-    at = jnp.full(requests, tokens if break_at is None else break_at, jnp.int32)
-    stream = key(0, world, Stream.TEXT)
-    return np.asarray(sample(process, stream, at, tokens=tokens, requests=requests, elsewhere=elsewhere))
-
-
-def _distinct(experts: np.ndarray, count: int, first: int = 0) -> np.ndarray:
-    """Distinct experts [requests, tokens - first, layers] of the windows from token `first` on."""
-    seen = np.zeros((*experts.shape[2:], count), bool)
-    sizes = []
-    for token in experts[first:]:
-        np.put_along_axis(seen, np.moveaxis(token, 0, -1), True, axis=-1)
-        sizes.append(seen.sum(axis=-1))
-    return np.stack(sizes, axis=1)
-
-
-def _slow_request(
-    rng: np.random.Generator,
-    shares: np.ndarray,
-    top_k: int,
-    tokens: int,
-    *,
-    concentration: float = np.inf,
-    stickiness: float = 0.0,
-    break_at: int | None = None,
-    elsewhere: bool = False,
-) -> list[list[int]]:
-    """One request as the docstring of montecarlo/routing.py tells it, its own popularity q formed explicitly."""
-
-    def topic() -> list[float]:
-        own = shares if np.isinf(concentration) else rng.dirichlet(concentration * shares)
-        return list(accumulate(own))
-
-    ladder, text, previous = topic(), [], []
-    word = Random(int(rng.integers(1 << 32))).random
-    for position in range(tokens):
-        if position == break_at and elsewhere:
-            ladder = topic()
-        fresh = position in (0, break_at)
-        chosen: list[int] = []
-        candidate = 0
-        while len(chosen) < top_k:
-            if not fresh and candidate < top_k and word() < stickiness:
-                expert = previous[candidate]
-            else:
-                expert = min(bisect(ladder, word() * ladder[-1]), len(shares) - 1)
-            if expert not in chosen:
-                chosen.append(expert)
-            candidate += 1
-        text.append(chosen)
-        previous = chosen
-    return text
-
-
-def _slow(seed: int, requests: int, shares: np.ndarray, top_k: int, tokens: int, **process: float) -> np.ndarray:
-    """Experts [tokens, top_k, requests, 1] of independent slow requests."""
-    rng = np.random.default_rng(seed)
-    texts = [_slow_request(rng, shares, top_k, tokens, **process) for _ in range(requests)]
-    return np.asarray(texts).transpose(1, 2, 0)[..., None]
-
-
-def _agree(observed: np.ndarray, reference: np.ndarray, largest: float) -> None:
-    """Mean distinct experts of every window, sampler against reference (both [requests, windows])."""
-    (mean, error), (truth, truth_error) = mean_and_error(observed), mean_and_error(reference)
-    all_within(mean, truth, np.hypot(error, truth_error), largest=largest)
 
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +28,7 @@ def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def uniform() -> np.ndarray:
     """Distinct experts [lanes, windows] of uniform routing, 32 experts, top-4; a lane is a layer of a request."""
     process = Routing.of(popularity=np.ones((10, 32)), top_k=4)
-    sampled = _distinct(_sample(process, tokens=10, requests=REQUESTS // 10), 32)
+    sampled = count_distinct(draw(process, tokens=10, requests=REQUESTS // 10), 32)
     return sampled.transpose(0, 2, 1).reshape(REQUESTS, 10)
 
 
@@ -131,7 +51,7 @@ def test_uniform_routing_is_told_from_a_slight_skew(uniform: np.ndarray) -> None
 def test_popularity_has_the_exact_mean() -> None:
     """Two layers of their own skew, 32 experts, top-4; each refuses the other's law."""
     shares = np.stack([power_popularity(skew, 32) for skew in (1.0, 2.1)])
-    sampled = _distinct(_sample(Routing.of(popularity=shares, top_k=4), tokens=8, requests=REQUESTS), 32)
+    sampled = count_distinct(draw(Routing.of(popularity=shares, top_k=4), tokens=8, requests=REQUESTS), 32)
     mean, error = mean_and_error(sampled)
     law = np.stack([exact.popular_mean_distinct(row, 4, np.arange(1, 9)) for row in shares], axis=1)
     all_within(mean, law, error, largest=0.02)
@@ -156,7 +76,7 @@ def test_popularity_has_the_mean_and_variance_of_enumeration() -> None:
         mean.append(law @ size)
         variance.append(law @ size**2 - mean[-1] ** 2)
     process = Routing.of(popularity=shares[None], top_k=2)
-    sampled = _distinct(_sample(process, tokens=5, requests=REQUESTS), 6)[..., 0]
+    sampled = count_distinct(draw(process, tokens=5, requests=REQUESTS), 6)[..., 0]
     observed, error = mean_and_error(sampled)
     all_within(observed, mean, error, largest=0.01)
     spread, spread_error = _moments(sampled[:, 1:])
@@ -166,7 +86,7 @@ def test_popularity_has_the_mean_and_variance_of_enumeration() -> None:
 
 def test_first_slot_follows_popularity() -> None:
     shares = power_popularity(1.5, 12)
-    first = _sample(Routing.of(popularity=shares[None], top_k=3), tokens=1, requests=REQUESTS)[0, 0, :, 0]
+    first = draw(Routing.of(popularity=shares[None], top_k=3), tokens=1, requests=REQUESTS)[0, 0, :, 0]
     observed = np.bincount(first, minlength=12) / REQUESTS
     error = np.sqrt(shares * (1 - shares) / REQUESTS)
     all_within(observed, shares, error, largest=0.005)
@@ -186,12 +106,12 @@ def test_topics_equal_explicit_dirichlet_requests(
 
     def observed(value: float) -> np.ndarray:
         process = Routing.of(popularity=shares[None], top_k=top_k, concentration=value)
-        return _distinct(_sample(process, tokens=8, requests=REQUESTS), experts)[..., 0]
+        return count_distinct(draw(process, tokens=8, requests=REQUESTS), experts)[..., 0]
 
-    truth = _distinct(_slow(1, 12_000, shares, top_k, 8, concentration=concentration), experts)[..., 0]
-    _agree(observed(concentration), truth, largest=0.035)
-    refused(_agree, observed(other), truth, largest=0.035)
-    refused(_agree, observed(np.inf), truth, largest=0.035)
+    truth = count_distinct(slow_texts(1, 12_000, shares, top_k, 8, concentration=concentration), experts)[..., 0]
+    agree(observed(concentration), truth, largest=0.035)
+    refused(agree, observed(other), truth, largest=0.035)
+    refused(agree, observed(np.inf), truth, largest=0.035)
 
 
 def test_stickiness_equals_the_documented_process() -> None:
@@ -200,18 +120,18 @@ def test_stickiness_equals_the_documented_process() -> None:
 
     def observed(more: float) -> np.ndarray:
         process = Routing.of(popularity=np.stack([shares, shares]), top_k=4, stickiness=np.array(truths) + more)
-        return _distinct(_sample(process, tokens=5, requests=REQUESTS), 32)
+        return count_distinct(draw(process, tokens=5, requests=REQUESTS), 32)
 
     sampled, off = observed(0.0), observed(0.03)
     for layer, stickiness in enumerate(truths):
-        truth = _distinct(_slow(2 + layer, 6000, shares, 4, 5, stickiness=stickiness), 32)[..., 0]
-        _agree(sampled[..., layer], truth, largest=0.04)
-        refused(_agree, off[..., layer], truth, largest=0.04)
+        truth = count_distinct(slow_texts(2 + layer, 6000, shares, 4, 5, stickiness=stickiness), 32)[..., 0]
+        agree(sampled[..., layer], truth, largest=0.04)
+        refused(agree, off[..., layer], truth, largest=0.04)
 
 
 def test_full_stickiness_keeps_every_expert() -> None:
     process = Routing.of(popularity=np.ones((2, 16)), top_k=3, stickiness=1.0)
-    experts = _sample(process, tokens=6, requests=50)
+    experts = draw(process, tokens=6, requests=50)
     np.testing.assert_array_equal(experts, np.broadcast_to(experts[:1], experts.shape))
 
 
@@ -223,23 +143,23 @@ def test_a_tail_starts_afresh_in_its_own_place(elsewhere: bool) -> None:
     process = Routing.of(popularity=shares[None], top_k=3, **given)
 
     def observed(where: bool) -> np.ndarray:
-        experts = _sample(process, tokens=6, requests=REQUESTS, break_at=3, elsewhere=where)
-        return _distinct(experts, 16)[..., 0]
+        experts = draw(process, tokens=6, requests=REQUESTS, break_at=3, elsewhere=where)
+        return count_distinct(experts, 16)[..., 0]
 
-    slow = _slow(5, 8000, shares, 3, 6, break_at=3, elsewhere=elsewhere, **given)
-    truth = _distinct(slow, 16)[..., 0]
-    _agree(observed(elsewhere), truth, largest=0.04)
-    refused(_agree, observed(not elsewhere), truth, largest=0.04)
+    slow = slow_texts(5, 8000, shares, 3, 6, break_at=3, elsewhere=elsewhere, **given)
+    truth = count_distinct(slow, 16)[..., 0]
+    agree(observed(elsewhere), truth, largest=0.04)
+    refused(agree, observed(not elsewhere), truth, largest=0.04)
 
 
 def test_a_tail_elsewhere_overlaps_less_and_the_text_before_it_is_untouched() -> None:
     process = Routing.of(popularity=np.ones((1, 16)), top_k=3, concentration=10.0, stickiness=0.4)
-    plain = _sample(process, tokens=6, requests=4000)
-    same = _sample(process, tokens=6, requests=4000, break_at=3)
-    other = _sample(process, tokens=6, requests=4000, break_at=3, elsewhere=True)
+    plain = draw(process, tokens=6, requests=4000)
+    same = draw(process, tokens=6, requests=4000, break_at=3)
+    other = draw(process, tokens=6, requests=4000, break_at=3, elsewhere=True)
     np.testing.assert_array_equal(same[:3], plain[:3])
     np.testing.assert_array_equal(other[:3], plain[:3])
-    sizes = [_distinct(experts, 16)[:, -1, 0] for experts in (plain, same, other)]
+    sizes = [count_distinct(experts, 16)[:, -1, 0] for experts in (plain, same, other)]
     for nearer, farther in ((0, 1), (1, 2)):
         more, error = mean_and_error(sizes[farther] - sizes[nearer])
         assert more > 0
@@ -260,27 +180,38 @@ def test_every_token_holds_distinct_experts_in_range(
         concentration=concentration,
         stickiness=stickiness,
     )
-    sampled = _sample(process, tokens=4, requests=40, break_at=2, elsewhere=elsewhere)
+    sampled = draw(process, tokens=4, requests=40, break_at=2, elsewhere=elsewhere)
     assert sampled.shape == (4, top_k, 40, 1)
     assert sampled.min() >= 0
     assert sampled.max() < experts
     assert np.all(np.diff(np.sort(sampled, axis=1), axis=1) > 0)
 
 
+@pytest.mark.parametrize("section", [np.inf, 8.0])
 @pytest.mark.parametrize(("concentration", "elsewhere"), [(np.inf, False), (5.0, False), (5.0, True)])
-def test_more_tokens_and_requests_leave_earlier_ones_as_they_were(concentration: float, elsewhere: bool) -> None:
+def test_more_tokens_and_requests_leave_earlier_ones_as_they_were(
+    concentration: float, elsewhere: bool, section: float
+) -> None:
     shares = power_popularity(1.5, 24)
-    process = Routing.of(popularity=np.stack([shares] * 3), top_k=3, concentration=concentration, stickiness=0.3)
-    small = _sample(process, tokens=4, requests=30, break_at=2, elsewhere=elsewhere)
-    large = _sample(process, tokens=9, requests=130, break_at=2, elsewhere=elsewhere)
+    process = Routing.of(
+        popularity=np.stack([shares] * 3),
+        top_k=3,
+        concentration=concentration,
+        background=0.1,
+        section_concentration=section,
+        section_tokens=3.0,
+        stickiness=0.3,
+    )
+    small = draw(process, tokens=4, requests=30, break_at=2, elsewhere=elsewhere)
+    large = draw(process, tokens=9, requests=130, break_at=2, elsewhere=elsewhere)
     np.testing.assert_array_equal(large[:4, :, :30], small)
     assert not np.array_equal(large[:4, :, 30:60], small)
 
 
 def test_worlds_layers_and_streams_differ() -> None:
     process = Routing.of(popularity=np.ones((3, 64)), top_k=4)
-    worlds = [_sample(process, tokens=3, requests=64, world=world) for world in range(3)]
-    np.testing.assert_array_equal(worlds[0], _sample(process, tokens=3, requests=64))
+    worlds = [draw(process, tokens=3, requests=64, world=world) for world in range(3)]
+    np.testing.assert_array_equal(worlds[0], draw(process, tokens=3, requests=64))
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert np.mean(worlds[one] == worlds[other]) < 0.05
         assert np.mean(worlds[0][..., one] == worlds[0][..., other]) < 0.05
@@ -312,6 +243,10 @@ def test_alias_tables_hold_the_shares(weights: list[float]) -> None:
         ({"stickiness": 1.2}, "stickiness is 1.2"),
         ({"stickiness": -0.1}, "stickiness is -0.1"),
         ({"stickiness": np.nan}, "stickiness"),
+        ({"background": 1.5}, "background is 1.5"),
+        ({"section_concentration": 0.1}, "section_concentration must be positive.* 0.1"),
+        ({"section_tokens": 0.5}, "section_tokens is 0.5"),
+        ({"section_tokens": np.nan}, "section_tokens is nan"),
     ],
 )
 def test_routing_faults_are_named(changed: dict[str, object], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Fit topical-sticky routing to measured distinct experts of consecutive tokens.
+"""Fit topical-sticky routing to published distinct experts of consecutive tokens (a trace: traces/fit_routing.py).
 
 Popularity is a power of rank, p_e ~ ((e + 1/2) / E)^skew: one number per layer, which reproduces the measured
 inverse Simpson index and, unlike a lognormal, the many rarely used experts of gpt-oss-20b.
@@ -69,19 +69,26 @@ def fit(
     by_layer: Mapping[int, np.ndarray],
     mean: Mapping[int, float],
     *,
+    background: float = 0.0,
     requests: int = 1500,
     seed: int = 0,
 ) -> TopicalSticky:
     """Concentration and stickiness per layer from distinct experts of windows of n tokens.
 
     popularity [L, E]; by_layer: n -> [L]; mean: n -> mean over layers. Every given window counts the same,
-    whether given by layer or as a mean.
+    whether given by layer or as a mean. `background` is taken as it is.
     """
     layers, tokens = len(popularity), max([*by_layer, *mean])
     grid = np.empty((len(CONCENTRATIONS), len(STICKINESSES), tokens, layers))
     for i, concentration in enumerate(CONCENTRATIONS):
         for j, stickiness in enumerate(STICKINESSES):
-            node = Routing.of(popularity=popularity, top_k=top_k, concentration=concentration, stickiness=stickiness)
+            node = Routing.of(
+                popularity=popularity,
+                top_k=top_k,
+                concentration=concentration,
+                background=background,
+                stickiness=stickiness,
+            )
             grid[i, j] = np.log(distinct_by_window(node, tokens, requests, seed))
     axis = np.log(CONCENTRATIONS)
 

@@ -2,7 +2,7 @@
 
 A profile says where its numbers come from (`source`) and where they stop (`limits`). Kinds:
 
-    routing      experts, top_k, skew [layers], and optionally concentration and stickiness [layers]
+    routing      experts, top_k, popularity, topics, sections and stickiness by layer (traces/routing_profile.py)
     acceptance   survival or hazard by depth
     overlap      experts, top_k, popularity by rank, and distinct experts by window: for prices in closed form
     difficulty   acceptance whose difficulty moves along the text: traces/profiles/difficulty.py
@@ -21,12 +21,11 @@ from montecarlo.errors import InputError, whole
 from montecarlo.exact import mean_distinct
 from montecarlo.overlap import Overlap
 from montecarlo.routing import Routing
-from traces import toml
-from traces.fit import power_popularity
+from traces import routing_profile, toml
 from traces.profiles import difficulty
 
 KEYS = {
-    "routing": {"skew", "experts", "top_k", "concentration", "stickiness"},
+    "routing": routing_profile.KEYS,
     "acceptance": {"survival", "hazard"},
     "overlap": {"experts", "top_k", "windows", "distinct", "popularity"},
     "difficulty": difficulty.KEYS,
@@ -83,38 +82,8 @@ def acceptance(profile: Profile) -> Acceptance:
 
 
 def routing(profile: Profile, *, layers: int, experts: int, top_k: int) -> Routing:
-    """The routing of a profile on a model of `layers` MoE layers, `experts` and `top_k`.
-
-    Carried over to another model, layers are matched by relative depth, skew and stickiness stay, and
-    concentration stays per expert (gpt-oss-20b: 0.8 per expert at 32 experts; the published depth curve of
-    Qwen3.6-35B-A3B, 256 experts, gives 0.5).
-    """
-    numbers = profile.numbers
-    try:
-        own = whole(f"profile {profile.id}: experts", numbers["experts"])
-        columns = {
-            name: np.atleast_1d(np.asarray(numbers[name], np.float64))
-            for name in numbers
-            if name not in ("experts", "top_k")
-        }
-        skew = columns["skew"]
-        concentration = columns.get("concentration", np.full(skew.shape, np.inf))
-        stickiness = columns.get("stickiness", np.zeros(skew.shape))
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"profile {profile.id} needs experts (a number) and skew (a list per layer): {error}"
-        ) from error
-    if not skew.shape == concentration.shape == stickiness.shape or skew.ndim != 1 or skew.size == 0:
-        raise InputError(f"profile {profile.id}: skew, concentration and stickiness must be lists of the same length")
-    if not np.all(np.isfinite(skew)) or skew.min() < 0:
-        raise InputError(f"profile {profile.id}: skew must be 0 or more")
-    nearest = np.minimum((np.arange(layers) + 0.5) / layers * len(skew), len(skew) - 1).astype(int)
-    return Routing.of(
-        popularity=np.stack([power_popularity(value, experts) for value in skew[nearest]]),
-        top_k=top_k,
-        concentration=concentration[nearest] * (experts / own),
-        stickiness=stickiness[nearest],
-    )
+    """The routing of a profile on a model of `layers` MoE layers, `experts` and `top_k`: traces/routing_profile.py."""
+    return routing_profile.process(profile.id, profile.numbers, layers=layers, experts=experts, top_k=top_k)
 
 
 def overlap(profile: Profile, *, experts: int, top_k: int) -> Overlap:
