@@ -73,7 +73,7 @@ def ladder(built: Exact) -> tuple[int, ...]:
     if built.fits((1,)) is None:
         return BATCHES
     shallow = [length for length in built.lengths if length <= 8]
-    limits = {largest_batch(built, context, length) for context in built.contexts for length in shallow}
+    limits = {largest_batch(built.prices, context, length) for context in built.contexts for length in shallow}
     return tuple(sorted({*BATCHES, *limits} - {0}))
 
 

@@ -53,12 +53,12 @@ class Exact:
 LARGEST = 1 << 17  # sequences; where a ladder of batches ends if memory does not end it before
 
 
-def largest_batch(built: Exact, context: int, length: int) -> int:
+def largest_batch(prices: Ideal | Post, context: int, length: int = 0) -> int:
     """The largest batch that fits at one context and draft length, by bisection; 0 where none does."""
     low, high = 0, LARGEST + 1
     while high - low > 1:
         middle = (low + high) // 2
-        found = built.prices.fits(middle, length, context)
+        found = prices.fits(middle, length, context)
         low, high = (middle, high) if found is None or bool(found) else (low, middle)
     return low
 

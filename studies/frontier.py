@@ -64,7 +64,7 @@ def conclude(study: Study, worlds: int, done: Mapping[str, Arrays], meta: dict[s
 
 def ladder(built: Exact, context: int) -> tuple[int, ...]:
     """Batches to price: those asked for, or a ladder of root 2 and the largest that fits at each draft length."""
-    limits = {largest_batch(built, context, length) for length in built.lengths}
+    limits = {largest_batch(built.prices, context, length) for length in built.lengths}
     if built.batches is not None:
         return tuple(batch for batch in built.batches if batch <= max(limits))
     steps = {round(2 ** (power / 2)) for power in range(40)}
@@ -171,7 +171,7 @@ def _trades(built: Exact, points: pl.DataFrame) -> Iterator[dict[str, Any]]:
             (row["batch"], row["draft_length"]): row
             for row in points.filter(pl.col("context_tokens") == context).iter_rows(named=True)
         }
-        limit = largest_batch(built, context, 0)
+        limit = largest_batch(built.prices, context)
         for i, batch in enumerate(batches):
             best = cells[batch, cells[batch, 0]["best_draft_length"]] if (batch, 0) in cells else None
             fits = 2 * batch <= limit

@@ -104,7 +104,7 @@ def test_an_objective_that_nothing_meets_leaves_nothing() -> None:
 def test_trades_compare_drafting_with_twice_the_batch(own: Results) -> None:
     built = frontier.prepared(resolved(**OWN).model_dump_json(), 0)
     for context in built.contexts:
-        limit = frontier.largest_batch(built, context, 0)
+        limit = frontier.largest_batch(built.prices, context)
         for row in own["trades"].filter(context_tokens=context).iter_rows(named=True):
             batch = row["batch"]
             one, two = (

@@ -13,6 +13,7 @@ from montecarlo.memory import weight_bytes
 from montecarlo.roofline import Work
 from studies.claims.claim import CONTEXT, Claim, Inputs
 from studies.claims.constants import moe_intensity
+from studies.exact import largest_batch
 
 SECTION = "audit"
 
@@ -288,14 +289,3 @@ def _drafter(given: Inputs) -> Iterator[Claim]:
         computed=shares[1] / shares[0],
         reason="its weights are read once per draft, the target's experts more and more",
     )
-
-
-def largest_batch(prices: Ideal, context: int, draft_length: int = 0) -> int:
-    """The largest batch that fits, by bisection; 0 where none does."""
-    low, high = 0, 1 << 22
-    while high - low > 1:
-        middle = (low + high) // 2
-        found = prices.fits(middle, draft_length, context)
-        assert found is not None
-        low, high = (middle, high) if bool(found) else (low, middle)
-    return low

@@ -11,8 +11,8 @@ from montecarlo import closed
 from montecarlo.acceptance import Acceptance
 from montecarlo.overlap import Overlap
 from montecarlo.target import Target
-from studies.claims.audit import largest_batch
 from studies.claims.claim import ALPHA, CONTEXT, Claim, Inputs, best
+from studies.exact import largest_batch
 
 SECTION = "discussion"
 LAW = Acceptance.iid(ALPHA)
