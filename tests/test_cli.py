@@ -121,10 +121,17 @@ def test_the_help_of_run_names_every_option_of_the_contract() -> None:
 def test_list_shows_every_id() -> None:
     found = invoke("list")
     assert (found.code, found.err) == (0, "")
-    for name in [*cli.STUDIES, *catalog.table("targets"), *catalog.table("hardware"), *profiles.shipped()]:
+    usable = [name for name in profiles.shipped() if profiles.load(name).kind != "difficulty"]
+    for name in [*cli.STUDIES, *catalog.table("targets"), *catalog.table("hardware"), *usable]:
         assert re.search(rf"(?m)^\S.* {re.escape(name)} ", found.out), name
     for name in ("eagle-3", "free", "fraction:C", "ideal", "post", "uniform", "trace"):
         assert f" {name} " in found.out
+
+
+def test_a_profile_that_no_study_walks_over_yet_is_refused_by_name() -> None:
+    for name in set(profiles.shipped()) - {word for word in invoke("list").out.split()}:
+        found = invoke("run", "optimal-k", "--set", f"acceptance={name}")
+        assert (found.code, "not built yet" in found.err) == (2, True), found.err
 
 
 def test_list_shows_nothing_that_is_not_built() -> None:
