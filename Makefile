@@ -10,7 +10,7 @@ study: $(READY)
 	cp out/study/report.html out/report.html
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: $(READY)
 	$(BIN)/ruff check .
