@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 class Batches:
     """Which steps are verified together: at [batches, slots], indices into the walk's steps.
 
-    Group g holds the batches begin[g] .. begin[g+1]-1 and steps[g] of the walk's steps (those left over included).
+    Group g holds the batches begin[g] .. begin[g+1]-1 and steps[g] of the walk's steps (those not dealt included).
     """
 
     at: NDArray[np.int64]
@@ -54,11 +54,12 @@ class Batches:
         return np.array([estimate.mean(values[low:high]) for low, high in pairwise(self.begin)])
 
 
-def batches(steps: Steps, slots: int, per_slot: int, *, seed: int, world: int) -> Batches:
+def batches(steps: Steps, slots: int, per_slot: int, *, seed: int, world: int, measured: int | None = None) -> Batches:
     """Deal a walk to `slots`, in groups of slots x per_slot walked requests each; requests left over are not used.
 
-    Group g is the same whatever other groups there are. Raises InputError where no group can be filled, and where a
-    request would have to be in two slots at once.
+    measured: at most so many batches of a group, evenly spread over its M (None: all M); any of them is as stationary
+    as all. Group g is the same whatever other groups there are. Raises InputError where no group can be filled, and
+    where a request would have to be in two slots at once.
     """
     size, requests = slots * per_slot, len(steps.begin) - 1
     if min(slots, per_slot) < 1 or size > requests:
@@ -83,9 +84,11 @@ def batches(steps: Steps, slots: int, per_slot: int, *, seed: int, world: int) -
     ring, dealt = _ring(steps.begin, generator(seed, world, Stream.START).random(requests)), []
     for low, count, turn in zip(edges[:-1], counts, turns, strict=True):
         queue = count // slots
-        place = int(turn * count) + np.arange(slots) * queue + np.arange(queue)[:, None]
+        kept = queue if measured is None else min(measured, queue)
+        step = np.arange(kept) * queue // kept
+        place = int(turn * count) + np.arange(slots) * queue + step[:, None]
         dealt.append(ring[low + place % count])
-    return Batches(np.concatenate(dealt), np.concatenate([[0], np.cumsum(counts // slots)]), counts)
+    return Batches(np.concatenate(dealt), np.concatenate([[0], np.cumsum([len(at) for at in dealt])]), counts)
 
 
 def _ring(begin: NDArray[np.int64], phase: Floats) -> NDArray[np.int64]:

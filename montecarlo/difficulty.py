@@ -85,11 +85,15 @@ class Difficulty:
         scalars = (fall, request_sd, short_sd, short_tokens, slow_sd, slow_tokens)
         return cls(jnp.asarray(known, jnp.float32), *(jnp.float32(value) for value in scalars))
 
+    @property
+    def known(self) -> int:
+        """Depths whose offsets are known; deeper ones are on the straight line."""
+        return int(self.offsets.shape[0])
+
     def logits(self, depths: int) -> jax.Array:
         """Offsets at depth 1..depths [depths], those past the last known on the straight line."""
-        known = self.offsets.shape[0]
-        past = jnp.maximum(jnp.arange(depths) - (known - 1), 0)
-        return self.offsets[jnp.minimum(jnp.arange(depths), known - 1)] - self.fall * past
+        past = jnp.maximum(jnp.arange(depths) - (self.known - 1), 0)
+        return self.offsets[jnp.minimum(jnp.arange(depths), self.known - 1)] - self.fall * past
 
 
 @partial(jax.jit, static_argnames=("requests", "tokens"))

@@ -12,6 +12,7 @@ from montecarlo import post
 from montecarlo.acceptance import Acceptance
 from montecarlo.compressed import Compressed
 from montecarlo.cost import Ideal
+from montecarlo.difficulty import Difficulty
 from montecarlo.drafter import Eagle3, Flat
 from montecarlo.errors import InputError
 from montecarlo.memory import weight_bytes
@@ -118,8 +119,11 @@ def _stand_in(target: str, key: str, given: Any) -> str:
     return f": the stand-in for a target without its own {key}; give yours with --set {key}=..." if same else ""
 
 
-def acceptance(given: Any, target: str, deepest: int, notes: list[str], trace: str | None = None) -> Acceptance:
+def acceptance(
+    given: Any, target: str, deepest: int, notes: list[str], trace: str | None = None
+) -> Acceptance | Difficulty:
     """A probability (i.i.d.), a list (survival by depth), {hazard = [...]}, a profile, or that of a trace folder."""
+    law: Acceptance | Difficulty
     if given == "trace":
         if trace is None:
             raise InputError("acceptance = trace needs a trace; give it with --trace PATH")
@@ -131,21 +135,20 @@ def acceptance(given: Any, target: str, deepest: int, notes: list[str], trace: s
         notes += said
     elif isinstance(given, str):
         if given not in profiles.shipped() and not given.endswith(".toml"):
-            built = [p for p in profiles.shipped() if profiles.load(p).kind == "acceptance"]
+            built = [p for p in profiles.shipped() if profiles.load(p).kind in ("acceptance", "difficulty")]
             raise catalog.refuse(
                 "acceptance",
                 given,
                 [*built, "a probability", "a list (survival by depth)", "{hazard = [...]}"],
             )
         profile = profiles.load(given)
-        if profile.kind == "difficulty":
-            raise InputError(
-                f"acceptance profile {given} has difficulty that moves along the text; walking over it is not built yet"
-            )
-        if profile.kind != "acceptance":
+        if profile.kind not in ("acceptance", "difficulty"):
             raise InputError(f"profile {given} describes {profile.kind}, not acceptance")
         notes.append(f"Acceptance is carried over from {profile.title}.")
-        law = profiles.acceptance(profile)
+        if profile.kind == "difficulty":
+            law = profiles.difficulty.process(profile.numbers, profile.id)
+        else:
+            law = profiles.acceptance(profile)
     elif isinstance(given, dict):
         law = Acceptance.of(**given)
     elif isinstance(given, list):
@@ -155,8 +158,10 @@ def acceptance(given: Any, target: str, deepest: int, notes: list[str], trace: s
         stand_in = _stand_in(target, "acceptance", given)
         notes.append(f"Acceptance is i.i.d. with probability {float(given):g} at every depth{stand_in}.")
     if law.known is not None and law.known < deepest:
-        notes.append(
-            f"Acceptance is known to depth {law.known}; deeper drafts keep its last hazard "
-            f"({law.hazards[-1]:.3f}) and are marked extrapolated."
+        kept = (
+            f"keep its last hazard ({law.hazards[-1]:.3f})"
+            if isinstance(law, Acceptance)
+            else f"lose {float(law.fall):g} logits a depth from its last"
         )
+        notes.append(f"Acceptance is known to depth {law.known}; deeper drafts {kept} and are marked extrapolated.")
     return law

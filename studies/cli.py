@@ -61,8 +61,6 @@ def list_() -> None:
     table.add_row("prices", "post", "the post's chart formula (deepseek-v4-flash on b200-sxm)")
     for name in profiles.shipped():
         profile = profiles.load(name)
-        if profile.kind == "difficulty":
-            continue  # fitted and shipped; no study walks over it yet
         table.add_row(f"{profile.kind} profile", name, profile.title)
     table.add_row("routing", "uniform", "every expert alike, every token on its own")
     table.add_row("routing", "trace", "the recorded routing given with --trace")

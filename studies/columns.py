@@ -23,10 +23,12 @@ SCENARIO: Schema = {
 
 GRID: Schema = SCENARIO | {
     "draft_length": pl.Int64,
+    "method": pl.String,  # surface, where acceptance does not depend on the place in the text; else walk
     "worlds": pl.Int64,
     "fits": pl.Boolean,
     "extrapolated": pl.Boolean,
     "tokens_per_step": pl.Float64,
+    "tokens_per_step_se": pl.Float64,
     "step_seconds": pl.Float64,
     "draft_seconds": pl.Float64,
     "speedup": pl.Float64,
@@ -47,6 +49,7 @@ GRID: Schema = SCENARIO | {
 }
 
 BEST: Schema = SCENARIO | {
+    "method": pl.String,
     "worlds": pl.Int64,
     "best_draft_length": pl.Int64,
     "recommended": pl.Int64,

@@ -85,6 +85,11 @@ def build(name: str, study: config.Study, index: int) -> Exact:
     if not experts:
         notes.append("The target is dense: routing has nothing to choose.")
     acceptance = choices.acceptance(given.acceptance, given.target, max(lengths), notes)
+    if not isinstance(acceptance, Acceptance):
+        raise InputError(
+            f"acceptance profile {given.acceptance} has difficulty along the text, which has to be walked; {name} is "
+            "exact and takes acceptance by depth. `draftodds run optimal-k` walks"
+        )
     if given.batch is not None and min(given.batch) < 1:
         raise InputError(f"batch is {min(given.batch)}; it must be at least 1")
     terms = tuple(term for term in TERMS if given.terms is None or term in given.terms)

@@ -8,6 +8,7 @@ import numpy as np
 
 from montecarlo.acceptance import Acceptance
 from montecarlo.cost import Ideal
+from montecarlo.difficulty import Difficulty
 from montecarlo.errors import InputError
 from montecarlo.post import Post
 from montecarlo.routing import Routing
@@ -31,13 +32,18 @@ class Built:
     top_k: int
     process: Routing | None
     recording: Recording | None
-    acceptance: Acceptance
+    acceptance: Acceptance | Difficulty
     tail: str
     requests: int
     batches: tuple[int, ...]
     contexts: tuple[int, ...]
     lengths: tuple[int, ...]
     notes: tuple[str, ...]
+
+    @property
+    def walked(self) -> bool:
+        """Whether requests are walked: acceptance depends on the place in the text, so that no surface is exact."""
+        return isinstance(self.acceptance, Difficulty)
 
     @property
     def deepest(self) -> int:
@@ -68,6 +74,11 @@ def build(study: config.Study, index: int) -> Built:
         if isinstance(prices, Ideal) and prices.target.moe:
             process = process.limited(prices.target.moe.groups, prices.target.moe.top_groups)
     acceptance = choices.acceptance(given.acceptance, given.target, max(lengths), notes, study.trace)
+    if isinstance(acceptance, Difficulty):
+        notes.append(
+            "Acceptance depends on the place in the text, so requests are walked step by step (method = walk); "
+            "context_tokens is where their texts begin."
+        )
     requests = study.world_requests
     if recording:
         requests = min(requests, recording.text.requests)

@@ -1,57 +1,98 @@
-"""Walks for optimal-k: its grid where acceptance depends on the text, and the surface is no longer exact.
+"""Walks as tasks of a study: its grid where acceptance depends on the place in the text, and no surface is exact.
 
 A world draws requests and their runs, walks all of them at every draft length, and deals each walk to every batch.
 Texts are recorded (a world takes `requests` of them, in random order) or sampled, TEXT_TOKENS tokens each; for a dense
 target they are lengths alone. Contexts grow from `context_tokens`, where the texts begin.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from montecarlo import closed_loop, routing, surface, windows
+from montecarlo import closed_loop, difficulty, estimate, routing, surface, windows
+from montecarlo.difficulty import Difficulty
 from montecarlo.errors import InputError
 from montecarlo.keys import Stream, generator, key
+from montecarlo.roofline import Floats
 from montecarlo.routing import Routing
 from montecarlo.surface import Recording
 from montecarlo.text import Text
 from montecarlo.walk import Steps, walk
+from studies.cells import Cells
 from studies.config import Study
 from studies.scenario import Built
-from studies.tasks import Arrays, prepared
+from studies.tasks import Arrays, Task, blocks, joined, prepared, replicates
 
+BLOCK = 4  # worlds a task
+INNER_WORLDS = 2  # worlds per bootstrap replicate
 TEXT_TOKENS = 128  # tokens of a sampled text
 SAMPLED = 32  # requests sampled at once
 PER_SLOT = 4  # requests per slot, where there are enough
+MEASURED = 8  # steps priced per request: the others are walked, and stand for themselves in tokens and steps
+
+
+def tasks(study_json: str, index: int, worlds: int) -> list[Task]:
+    """All blocks of `worlds` worlds of scenario `index`, and the bootstrap of its trace."""
+    listed = blocks(walk_block, study_json, index, worlds, BLOCK)
+    if prepared(study_json, index).recording is not None:
+        listed += replicates(bootstrap_block, study_json, index)
+    return listed
 
 
 @dataclass(frozen=True)
 class World:
-    """Requests to walk: start and lengths [requests], their `order`, runs by row; the recording (None: dense)."""
+    """Requests to walk: start and lengths [requests] of their rows in `run`; their numbers in the recording, if any."""
 
     start: np.ndarray
     lengths: np.ndarray
-    order: np.ndarray
     run: np.ndarray
+    numbers: np.ndarray
     recording: Recording | None
 
 
-def draw(built: Built, seed: int, world: int) -> World:
-    """One world of a scenario; runs are by depth, afresh at every token, the same for every length of the grid."""
-    order = np.arange(built.requests)
-    start, lengths = order * TEXT_TOKENS, np.full(built.requests, TEXT_TOKENS)
-    recording, rows = built.recording, built.requests * TEXT_TOKENS
-    if recording is None and built.process is not None:
-        recording = sampled(built.process, built.requests, seed, world)
+def draw(built: Built, seed: int, world: int, replicate: int | None = None) -> World:
+    """One world of a scenario; the runs are the same for every length of the grid.
+
+    With a bootstrap `replicate` the requests are drawn from a resample of the recorded ones, as on the surface.
+    """
+    numbers, lengths = np.arange(built.requests), np.full(built.requests, TEXT_TOKENS)
+    recording, longest = built.recording, TEXT_TOKENS
     if built.recording is not None:
-        text, rows = built.recording.text, len(built.recording.text.experts)
-        start, lengths = text.start[: text.requests], text.lengths
-        order = generator(seed, world, Stream.ORDER).permutation(text.requests)[: built.requests]
-    run = surface.runs(built.acceptance.survival(max(built.deepest, 1)), seed=seed, world=world, requests=rows)
-    return World(start, lengths, order, np.asarray(run), recording)
+        text = built.recording.text
+        numbers = np.arange(text.requests)
+        if replicate is not None:
+            numbers = generator(seed, replicate, Stream.BOOTSTRAP).choice(numbers, text.requests)
+        numbers = numbers[generator(seed, world, Stream.ORDER).permutation(text.requests)[: built.requests]]
+        lengths, longest = text.lengths[numbers], int(text.lengths.max())
+    elif built.process is not None:
+        recording = sampled(built.process, built.requests, seed, world)
+    run = runs(built, lengths, longest, seed, world)
+    return World(np.cumsum(lengths) - lengths, lengths, run, numbers, recording)
+
+
+def runs(built: Built, lengths: np.ndarray, longest: int, seed: int, world: int) -> np.ndarray:
+    """Runs of the requests of a world, one after the other [sum of lengths]; none is `longest` or longer.
+
+    By depth they are drawn afresh at every token; with difficulty a request's follow its path, wherever it stands in
+    the world. More requests leave those there are.
+    """
+    deepest = max(built.deepest, 1)
+    if not isinstance(built.acceptance, Difficulty):
+        survival = built.acceptance.survival(deepest)
+        return np.asarray(surface.runs(survival, seed=seed, world=world, requests=int(lengths.sum())))
+    found, stream = [], key(seed, world, Stream.RUN)
+    for block in range(-(-len(lengths) // SAMPLED)):
+        drawn = difficulty.sample(
+            built.acceptance,
+            jax.random.fold_in(stream, block),
+            requests=SAMPLED,
+            tokens=longest,
+            draft_length=deepest,
+        )
+        found += [row[:length] for row, length in zip(np.asarray(drawn), lengths[block * SAMPLED :], strict=False)]
+    return np.concatenate(found)
 
 
 def sampled(process: Routing, requests: int, seed: int, world: int) -> Recording:
@@ -72,33 +113,60 @@ def sampled(process: Routing, requests: int, seed: int, world: int) -> Recording
 
 
 def walk_block(study_json: str, index: int, first: int, worlds: int) -> Arrays:
-    """Worlds first .. first + worlds - 1, summed over each world's groups of slots.
+    """Worlds first .. first + worlds - 1; `groups` of slots of all batches, as `groups` counts them, one after another.
 
-    tokens, steps [worlds, batches, lengths]; seconds, in which the slots emit the tokens [worlds, batches, contexts,
-    lengths], and undrafted the same at k = 0; distinct experts per layer [worlds, batches, lengths]. NaN where a batch
-    cannot be filled with requests of their own.
+    undrafted [worlds, groups, contexts], drafted [worlds, groups, contexts, lengths]: seconds in which a group's slots
+    emit its texts; drafting [worlds, batches, contexts, lengths]: of them spent on drafts. tokens, steps, distinct
+    experts per layer [worlds, batches, lengths]. NaN where a batch cannot be filled with requests of their own.
     """
     built, seed = prepared(study_json, index), Study.model_validate_json(study_json).seed
-    blocks = [_world(built, seed, world) for world in range(first, first + worlds)]
-    return {name: np.stack([block[name] for block in blocks]) for name in blocks[0]}
+    found = [_walked(built, draw(built, seed, world), seed, world) for world in range(first, first + worlds)]
+    return joined([{name: values[None] for name, values in one.items()} for one in found])
 
 
-def _world(built: Built, seed: int, number: int) -> Arrays:
-    world, lengths = draw(built, seed, number), list(built.lengths)
-    every = sorted({0, *lengths})
+def bootstrap_block(study_json: str, index: int, first: int, replicates: int) -> Arrays:
+    """The same seconds, groups summed [replicates, INNER_WORLDS, batches, ...], of traces resampled by request."""
+    built, seed = prepared(study_json, index), Study.model_validate_json(study_json).seed
+    found = []
+    for replicate in range(first, first + replicates):
+        for world in range(replicate * INNER_WORLDS, (replicate + 1) * INNER_WORLDS):
+            one = _walked(built, draw(built, seed, world, replicate), seed, world)
+            found.append({name: _by_batch(built, one[name][None])[0] for name in ("undrafted", "drafted")})
+    return {
+        name: np.stack([one[name] for one in found]).reshape(replicates, INNER_WORLDS, *found[0][name].shape)
+        for name in found[0]
+    }
+
+
+def per_slot(built: Built, batch: int) -> int:
+    """Requests per slot: one for a single slot, else PER_SLOT, or as many as there are."""
+    return 1 if batch == 1 else max(1, min(PER_SLOT, built.requests // batch))
+
+
+def groups(built: Built) -> list[slice]:
+    """Where the groups of each batch stand among those of all."""
+    counts = [built.requests // (batch * per_slot(built, batch)) for batch in built.batches]
+    ends = np.cumsum(counts)
+    return [slice(int(end - count), int(end)) for end, count in zip(ends, counts, strict=True)]
+
+
+def _walked(built: Built, world: World, seed: int, number: int) -> Arrays:
+    every, where = sorted({0, *built.lengths}), groups(built)
     shape = (len(built.batches), len(built.contexts), len(every))
     found = {name: np.full((shape[0], shape[2]), np.nan) for name in ("tokens", "steps", "distinct")}
-    seconds = np.full(shape, np.nan)
+    seconds, drafting = np.full((where[-1].stop, *shape[1:]), np.nan), np.full(shape, np.nan)
     undrafted: dict[tuple[int, int], np.ndarray] = {}  # mean step of each group
     for i, length in enumerate(every):
-        steps = walk(world.start, world.lengths, world.run, length, order=world.order)
+        steps = walk(world.start, world.lengths, world.run, length)
+        steps = replace(steps, request=world.numbers[steps.request])
         pool, rows = None, np.zeros((0, 0), np.int64)
         if world.recording is not None:
             rows = windows.rows(steps, world.recording.text, tail=built.tail, seed=seed, world=number)
             pool, rows = windows.held(world.recording, rows)
         for b, batch in enumerate(built.batches):
+            slot = per_slot(built, batch)
             try:
-                dealt = closed_loop.batches(steps, batch, per_slot(built, batch), seed=seed, world=number)
+                dealt = closed_loop.batches(steps, batch, slot, seed=seed, world=number, measured=MEASURED * slot)
             except InputError:
                 continue
             distinct = None if pool is None else windows.distinct(pool, rows, dealt.at)
@@ -111,17 +179,14 @@ def _world(built: Built, seed: int, number: int) -> Arrays:
                     undrafted[b, c] = dealt.mean(verify)
                 if (b, c) in undrafted:
                     draft = closed_loop.draft_seconds(built.prices, steps, dealt, context, undrafted[b, c])
-                    seconds[b, c, i] = closed_loop.durations(dealt, verify + draft).sum()
-    asked = [every.index(length) for length in lengths]
+                    seconds[where[b], c, i] = closed_loop.durations(dealt, verify + draft)
+                    drafting[b, c, i] = closed_loop.durations(dealt, draft).sum()
+    asked = [every.index(length) for length in built.lengths]
     return {name: values[:, asked] for name, values in found.items()} | {
-        "seconds": seconds[:, :, asked],
-        "undrafted": seconds[:, :, 0],
+        "undrafted": seconds[..., 0],
+        "drafted": seconds[..., asked],
+        "drafting": drafting[..., asked],
     }
-
-
-def per_slot(built: Built, batch: int) -> int:
-    """Requests per slot: PER_SLOT, or as many as there are."""
-    return max(1, min(PER_SLOT, built.requests // batch))
 
 
 def _emitted(steps: Steps, dealt: closed_loop.Batches) -> int:
@@ -129,26 +194,48 @@ def _emitted(steps: Steps, dealt: closed_loop.Batches) -> int:
     return int(steps.emitted[: dealt.steps.sum()].sum())
 
 
-def cells(built: Built, blocks: Arrays) -> list[dict[str, Any]]:
-    """A row per batch x context x draft length from the arrays of all worlds; cells that cannot be walked are null.
+def _by_batch(built: Built, values: Floats) -> Floats:
+    """Sums over each batch's groups [worlds, batches, ...] of `values` [worlds, groups, ...]."""
+    return np.stack([values[:, these].sum(axis=1) for these in groups(built)], axis=1)
+
+
+def cells(built: Built, found: list[Arrays], resampled: list[Arrays]) -> Cells:
+    """The grid from the arrays of all worlds, and of all replicates of a trace.
 
     speedup = tokens_per_step x step_seconds(0) / step_seconds exactly, as on the surface.
     """
-    rows = []
-    for b, batch in enumerate(built.batches):
-        for c, context in enumerate(built.contexts):
-            for i, length in enumerate(built.lengths):
-                row: dict[str, Any] = {"batch": batch, "context_tokens": context, "draft_length": length}
-                spent, steps = blocks["seconds"][:, b, c, i], blocks["steps"][:, b, i].sum()
-                if np.all(np.isfinite(spent)):
-                    odds = closed_loop.odds(blocks["undrafted"][:, b, c, None], spent[:, None])
-                    row |= {
-                        "tokens_per_step": blocks["tokens"][:, b, i].sum() / steps,
-                        "step_seconds": batch * spent.sum() / steps,
-                        "speedup": odds.speedup,
-                        "speedup_se": odds.error,
-                        "p_loss": odds.p_loss,
-                        "distinct_experts": blocks["distinct"][:, b, i].mean(),
-                    }
-                rows.append(row)
-    return rows
+    every = joined(found)
+    undrafted, drafted = _by_batch(built, every["undrafted"]), _by_batch(built, every["drafted"])
+    tokens, steps = every["tokens"], every["steps"]
+    per_step, error = estimate.speedup(np.ones(1), tokens, steps)
+    batch = np.asarray(built.batches, np.float64)[:, None, None]
+    taken = estimate.mean(steps)[:, None, :] / batch  # of the whole batch
+    distinct, worlds = every["distinct"], len(drafted)
+    return Cells(
+        method="walk",
+        undrafted=undrafted,
+        drafted=drafted,
+        tokens=per_step,
+        tokens_error=error,
+        distinct=estimate.mean(distinct),
+        distinct_error=distinct.std(axis=0, ddof=1) / np.sqrt(worlds)
+        if worlds > 1
+        else np.full(tokens.shape[1:], np.inf),
+        step=estimate.mean(drafted) / taken,
+        draft=estimate.mean(every["drafting"]) / taken,
+        spread=np.stack([_batch_spread(every, these) for these in groups(built)], axis=1),
+        trace_error=_trace_error(joined(resampled)) if resampled else None,
+    )
+
+
+def _batch_spread(every: Arrays, these: slice) -> Floats:
+    """5th and 95th percentile of the speedup over the groups of slots of all worlds [2, contexts, lengths]."""
+    one = every["undrafted"][:, these, :, None] / every["drafted"][:, these]
+    return np.asarray(np.quantile(one.reshape(-1, *one.shape[2:]), (0.05, 0.95), axis=0))
+
+
+def _trace_error(resampled: Arrays) -> Floats:
+    """Standard deviation of the speedup between traces resampled by request [batches, contexts, lengths]."""
+    pairs = zip(resampled["undrafted"], resampled["drafted"], strict=True)
+    found = [estimate.speedup(np.ones(1), undrafted[..., None], drafted) for undrafted, drafted in pairs]
+    return estimate.between_replicates(np.stack([value for value, _ in found]), np.stack([error for _, error in found]))

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import polars as pl
 import pytest
 
-from studies import catalog, cli, tasks
+from studies import catalog, cli, surfaces
 from tests.test_npz import made_up, packed
 from traces import profiles
 
@@ -121,17 +121,16 @@ def test_the_help_of_run_names_every_option_of_the_contract() -> None:
 def test_list_shows_every_id() -> None:
     found = invoke("list")
     assert (found.code, found.err) == (0, "")
-    usable = [name for name in profiles.shipped() if profiles.load(name).kind != "difficulty"]
-    for name in [*cli.STUDIES, *catalog.table("targets"), *catalog.table("hardware"), *usable]:
+    for name in [*cli.STUDIES, *catalog.table("targets"), *catalog.table("hardware"), *profiles.shipped()]:
         assert re.search(rf"(?m)^\S.* {re.escape(name)} ", found.out), name
     for name in ("eagle-3", "free", "fraction:C", "ideal", "post", "uniform", "trace"):
         assert f" {name} " in found.out
 
 
-def test_a_profile_that_no_study_walks_over_yet_is_refused_by_name() -> None:
-    for name in set(profiles.shipped()) - {word for word in invoke("list").out.split()}:
-        found = invoke("run", "optimal-k", "--set", f"acceptance={name}")
-        assert (found.code, "not built yet" in found.err) == (2, True), found.err
+def test_an_exact_study_refuses_acceptance_that_has_to_be_walked() -> None:
+    for study in cli.EXACT:
+        found = invoke("run", study, "--set", "acceptance=eagle-1-vicuna-7b")
+        assert (found.code, "`draftodds run optimal-k` walks" in found.err) == (2, True), found.err
 
 
 def test_list_shows_nothing_that_is_not_built() -> None:
@@ -285,7 +284,7 @@ def test_the_version_of_the_files_is_in_their_metadata(folder: Path) -> None:
 
 
 def test_the_trace_is_named_by_its_digest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tasks, "WORLD_WINDOWS", 1)  # it is the digest that is tested
+    monkeypatch.setattr(surfaces, "WORLD_WINDOWS", 1)  # it is the digest that is tested
 
     trace, out = tmp_path / "made-up.npz", tmp_path / "out"
     content = packed(**made_up())

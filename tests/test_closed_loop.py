@@ -110,6 +110,19 @@ def test_every_step_is_measured_once_but_those_left_over(slots: int, per_slot: i
     assert np.all(np.diff(request, axis=1) > 0)  # never two slots in one request
 
 
+def test_measuring_fewer_steps_keeps_evenly_spread_ones_of_all() -> None:
+    steps = walk(*texts(24, 0), 2)
+    every = closed_loop.batches(steps, 4, 3, seed=0, world=0)
+    some = closed_loop.batches(steps, 4, 3, seed=0, world=0, measured=5)
+    np.testing.assert_array_equal(some.steps, every.steps)
+    assert np.diff(some.begin).tolist() == [5, 5]
+    for group, (low, high) in enumerate(zip(every.begin, every.begin[1:], strict=False)):
+        spread = low + np.arange(5) * (high - low) // 5
+        np.testing.assert_array_equal(some.at[5 * group : 5 * group + 5], every.at[spread])
+    more = closed_loop.batches(steps, 4, 3, seed=0, world=0, measured=10**6)
+    np.testing.assert_array_equal(more.at, every.at)
+
+
 WORLDS = 4000
 
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from reports import page
-from studies import optimal_k, results, tasks
+from studies import results, surfaces, tasks
 from studies.results import Results
 from tests.test_cli import contents
 from tests.test_npz import made_up, packed
@@ -53,8 +53,8 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         trace = folder / "made-up.npz"
         trace.write_bytes(packed(**made_up(tuple(range(10, 22)))))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tasks, "WORLD_WINDOWS", 1)
-            patch.setattr(optimal_k, "REPLICATES", 4)
+            patch.setattr(surfaces, "WORLD_WINDOWS", 1)
+            patch.setattr(tasks, "REPLICATES", 4)
             found = studied(trace, **SMALL)
     else:
         found = studied(**CASES[request.param])

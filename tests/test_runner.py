@@ -14,7 +14,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from studies import cli, optimal_k, runner, tasks
+from studies import cli, optimal_k, runner, surfaces, tasks
+from studies.surfaces import surface_block
 from tests.test_cli import Outcome, contents, invoke, sets, tiny
 from tests.test_npz import made_up, packed
 
@@ -24,7 +25,7 @@ NAMES = [f"blocks/scenario0-worlds{first}.npz" for first in range(0, WORLDS, BLO
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimal_k, "BLOCK", BLOCK)
+    monkeypatch.setattr(surfaces, "BLOCK", BLOCK)
 
 
 @pytest.fixture
@@ -34,9 +35,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def counted(study_json: str, index: int, first: int, worlds: int) -> tasks.Arrays:
         begun.append(f"blocks/scenario{index}-worlds{first}.npz")
-        return tasks.surface_block(study_json, index, first, worlds)
+        return surface_block(study_json, index, first, worlds)
 
-    monkeypatch.setattr(optimal_k, "surface_block", counted)
+    monkeypatch.setattr(surfaces, "surface_block", counted)
     return begun
 
 
@@ -48,7 +49,7 @@ def go(out: Path, *more: str, **keys: str) -> Outcome:
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of a run that nothing disturbed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(optimal_k, "BLOCK", BLOCK)
+        patch.setattr(surfaces, "BLOCK", BLOCK)
         out = tmp_path_factory.mktemp("reference") / "out"
         assert go(out) == Outcome(0, "", "")
     return contents(out)
@@ -112,18 +113,18 @@ def test_a_task_that_raises_is_named_and_the_others_are_kept(
     def broken(study_json: str, index: int, first: int, worlds: int) -> tasks.Arrays:
         if first == 6:
             raise RuntimeError("out of\nluck")
-        return tasks.surface_block(study_json, index, first, worlds)
+        return surface_block(study_json, index, first, worlds)
 
     out = tmp_path / "out"
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    monkeypatch.setattr(optimal_k, "surface_block", broken)
+    monkeypatch.setattr(surfaces, "surface_block", broken)
     found = go(out)
     assert (found.code, found.out) == (1, "")
     assert found.err == "draftodds: task scenario0-worlds6 failed: RuntimeError: out of luck\n"
     assert {"blocks/scenario0-worlds0.npz", "blocks/scenario0-worlds2.npz"} <= blocks(out)
     assert "blocks/scenario0-worlds6.npz" not in blocks(out)
     assert "results.parquet" not in contents(out)
-    monkeypatch.setattr(optimal_k, "surface_block", tasks.surface_block)
+    monkeypatch.setattr(surfaces, "surface_block", surface_block)
     assert go(out) == Outcome(0, "", "")
     assert contents(out) == reference
 
@@ -137,7 +138,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, out: Path, at: int) -> tuple[Ou
         if len(begun) > at:
             gate.wait(20)
         time.sleep(0.05)
-        return tasks.surface_block(study_json, index, first, worlds)
+        return surface_block(study_json, index, first, worlds)
 
     def update(*_: object, completed: float = -1, **__: object) -> None:
         if completed == at:
@@ -146,7 +147,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, out: Path, at: int) -> tuple[Ou
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "cpu_count", lambda: 1)
-        patch.setattr(optimal_k, "surface_block", slow)
+        patch.setattr(surfaces, "surface_block", slow)
         patch.setattr(cli.Progress, "update", update)
         return go(out), begun
 
@@ -190,13 +191,13 @@ def test_an_interrupt_while_concluding_keeps_every_block(
 
 SLOW = f"""
 import signal, time
-from studies import cli, optimal_k
+from studies import cli, surfaces
 signal.signal(signal.SIGINT, signal.default_int_handler)
-block = optimal_k.surface_block
+block = surfaces.surface_block
 def slow(*arguments):
     time.sleep(0.5)
     return block(*arguments)
-optimal_k.surface_block, optimal_k.BLOCK = slow, {BLOCK}
+surfaces.surface_block, surfaces.BLOCK = slow, {BLOCK}
 cli.main()
 """
 
@@ -242,7 +243,7 @@ def notes(out: Path) -> str:
 
 @pytest.fixture
 def usual_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimal_k, "BLOCK", 16)
+    monkeypatch.setattr(surfaces, "BLOCK", 16)
 
 
 def until(out: Path, error: float) -> int:
@@ -324,8 +325,8 @@ def test_blocks_of_a_users_file_that_has_changed_since_are_not_used(
 def test_a_trace_that_has_changed_since_is_another_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "WORLD_WINDOWS", 1)
-    monkeypatch.setattr(optimal_k, "REPLICATES", 4)
+    monkeypatch.setattr(surfaces, "WORLD_WINDOWS", 1)
+    monkeypatch.setattr(tasks, "REPLICATES", 4)
     trace, out = tmp_path / "t.npz", tmp_path / "out"
     trace.write_bytes(packed(**made_up(seed=0)))
     assert go(out, "--trace", str(trace), worlds="2") == Outcome(0, "", "")

@@ -11,7 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from montecarlo import exact
-from studies import config, optimal_k, scenario, tasks
+from studies import config, optimal_k, scenario, surfaces, tasks
 from studies.results import Results
 from studies.tasks import Arrays
 from tests.statistics import within
@@ -75,7 +75,7 @@ def test_another_grid_changes_no_shared_cell(base: Results, grown: dict[str, str
 
 @pytest.mark.parametrize("block", [3, 20, 64])
 def test_the_size_of_a_block_changes_nothing(base: Results, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(optimal_k, "BLOCK", block)
+    monkeypatch.setattr(surfaces, "BLOCK", block)
     again = studied(**BASE)
     assert_frame_equal(again["results"], base["results"], check_exact=True)
     assert_frame_equal(again["best"], base["best"], check_exact=True)
@@ -92,7 +92,7 @@ def test_a_repetition_changes_nothing_and_another_seed_does(base: Results) -> No
 def test_the_number_of_threads_changes_nothing(
     tmp_path: Path, base: Results, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    monkeypatch.setattr(optimal_k, "BLOCK", 2)
+    monkeypatch.setattr(surfaces, "BLOCK", 2)
     monkeypatch.setattr(os, "cpu_count", lambda: threads)
     keys = {"target": "olmoe-1b-7b", "world_requests": "24", "worlds": str(WORLDS)} | BASE
     found = invoke("run", "optimal-k", *sets(**keys), "--out", str(tmp_path / "out"), "--quiet")
@@ -343,8 +343,8 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """One window per request and world, and few replicates."""
-    monkeypatch.setattr(tasks, "WORLD_WINDOWS", 1)
-    monkeypatch.setattr(optimal_k, "REPLICATES", 12)
+    monkeypatch.setattr(surfaces, "WORLD_WINDOWS", 1)
+    monkeypatch.setattr(tasks, "REPLICATES", 12)
 
 
 @pytest.mark.usefixtures("quick")
@@ -400,7 +400,7 @@ def windows(text: npz.Text, tokens: int) -> np.ndarray:
 def test_the_real_trace_loads_what_counting_every_window_gives(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optimal_k, "REPLICATES", 4)
+    monkeypatch.setattr(tasks, "REPLICATES", 4)
     path = data / "routing" / "gpt-oss-20b" / "gptoss20b_decode_routing_small.npz"
     out = tmp_path / "out"
     keys = {"target": "gpt-oss-20b", "hardware": "h100-sxm", "batch": "[1, 8]", "draft_length": "[0, 1, 3, 7]"}

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies import config, scenario, walks
+from montecarlo import difficulty
+from montecarlo.difficulty import Difficulty
+from studies import cells, config, scenario, walks
 from studies.config import Study
 from studies.tasks import Arrays, prepared
 from tests.statistics import all_within, matches, mean_and_error, refused
@@ -48,10 +50,13 @@ def base() -> Arrays:
 )
 def test_another_grid_changes_no_shared_cell(grown, batches, lengths, contexts) -> None:
     more = walked(resolved(**grown))
+    built = prepared(resolved(**grown).model_dump_json(), 0)
     for name in ("tokens", "steps", "distinct"):
         np.testing.assert_array_equal(more[name][:, batches][..., lengths], base()[name])
-    np.testing.assert_array_equal(more["undrafted"][:, batches][..., contexts], base()["undrafted"])
-    np.testing.assert_array_equal(more["seconds"][:, batches][:, :, contexts][..., lengths], base()["seconds"])
+    shared = np.concatenate([np.arange(s.start, s.stop) for s in np.take(walks.groups(built), batches)])
+    np.testing.assert_array_equal(more["undrafted"][:, shared][..., contexts], base()["undrafted"])
+    np.testing.assert_array_equal(more["drafted"][:, shared][:, :, contexts][..., lengths], base()["drafted"])
+    np.testing.assert_array_equal(more["drafting"][:, batches][:, :, contexts][..., lengths], base()["drafting"])
 
 
 def test_worlds_are_known_by_number() -> None:
@@ -89,7 +94,7 @@ def test_cells_agree_with_the_surface_where_it_is_exact() -> None:
     """
     study = resolved(draft_length="[0, 1, 3]", worlds="16")
     built, blocks = prepared(study.model_dump_json(), 0), walked(study, worlds=16)
-    found = walks.cells(built, blocks)
+    found = cells.grid(built, walks.cells(built, [blocks], [])).to_dicts()
     surface = studied(**SMALL | GRID | {"draft_length": "[0, 1, 3]", "worlds": "16"})["results"].to_dicts()
     _, errors = mean_and_error(blocks["distinct"])
     for ours, theirs, error in zip(found, surface, errors.ravel(), strict=True):
@@ -111,6 +116,85 @@ def test_recorded_requests_are_walked_and_batches_they_cannot_fill_are_null(tmp_
         archive = tmp_path / f"{len(lengths)}.npz"
         archive.write_bytes(packed(**made_up(lengths)))
         study = resolved(archive, batch="[1, 4]", draft_length="[0]")
-        rows = walks.cells(prepared(study.model_dump_json(), 0), walked(study))
-        assert [row["batch"] for row in rows if row.get("speedup") == 1.0] == filled
-        assert [row["batch"] for row in rows if "speedup" not in row] == [b for b in (1, 4) if b not in filled]
+        built = prepared(study.model_dump_json(), 0)
+        rows = cells.grid(built, walks.cells(built, [walked(study)], [])).to_dicts()
+        assert [row["batch"] for row in rows if row["speedup"] == 1.0] == filled
+        assert [row["batch"] for row in rows if row["speedup"] is None] == [b for b in (1, 4) if b not in filled]
+
+
+DRIFTING = """
+kind = "difficulty"
+id = "drifting"
+title = "made up"
+offsets = [1.5, 1.0, 0.5]
+request_sd = {request_sd}
+short_sd = {short_sd}
+short_tokens = 2.0
+slow_sd = {slow_sd}
+slow_tokens = 40.0
+"""
+
+
+def drifting(folder: Path, request_sd: float = 0.0, short_sd: float = 0.0, slow_sd: float = 0.0) -> str:
+    path = folder / "drifting.toml"
+    path.write_text(DRIFTING.format(request_sd=request_sd, short_sd=short_sd, slow_sd=slow_sd), "utf-8")
+    return f"'{path}'"
+
+
+def dense(acceptance: str) -> Study:
+    return resolved(target="llama-3-8b", world_requests="256", draft_length="[0, 1, 3]", acceptance=acceptance)
+
+
+def test_a_request_effect_takes_the_steps_of_the_mixture_of_its_requests(tmp_path: Path) -> None:
+    """Steps of a text by the renewal recursion at each ease, integrated over it; those at mean survival are refused."""
+    study = dense(drifting(tmp_path, request_sd=1.2))
+    built = prepared(study.model_dump_json(), 0)
+    mean, error = mean_and_error(walked(study, worlds=12)["steps"][:, 0] / 256)
+    ease, weight = np.polynomial.hermite_e.hermegauss(24)
+    survivals = np.cumprod(1 / (1 + np.exp(-np.array([1.5, 1.0, 0.5]) - 1.2 * ease[:, None])), axis=1)
+    tokens = walks.TEXT_TOKENS - 1
+    exact = [
+        np.average([expected_steps(survival, length, tokens) for survival in survivals], weights=weight)
+        for length in (0, 1, 3)
+    ]
+    all_within(mean, exact, error, largest=0.3)
+    by_depth = [expected_steps(np.average(survivals, axis=0, weights=weight), length, tokens) for length in (0, 1, 3)]
+    refused(all_within, mean, by_depth, error, largest=0.3)
+    assert built.walked
+    assert mean[2] > by_depth[2]  # slow requests take more of the steps: the surface over-states
+
+
+def test_difficulty_without_spread_is_acceptance_by_depth(tmp_path: Path) -> None:
+    survival = np.cumprod(1 / (1 + np.exp(-np.array([1.5, 1.0, 0.5]))))
+    one = walked(dense(drifting(tmp_path)), worlds=8)["steps"][:, 0]
+    other = walked(dense(str(survival.tolist())), worlds=8)["steps"][:, 0]
+    (mean, error), (expected, theirs) = mean_and_error(one / 256), mean_and_error(other / 256)
+    all_within(mean, expected, np.hypot(error, theirs), largest=0.3)
+
+
+@pytest.mark.parametrize("kind", ["short_sd", "slow_sd"])
+def test_difficulty_along_the_text_lowers_tokens_per_step_below_the_surface(tmp_path: Path, kind: str) -> None:
+    """Steps stop in hard text and begin there: below 1 + S(1) + .. over all places, by more than five errors."""
+    study = dense(drifting(tmp_path, **{kind: 1.5}))
+    built = prepared(study.model_dump_json(), 0)
+    assert isinstance(built.acceptance, Difficulty)
+    by_depth, _ = difficulty.survival(built.acceptance, 3)
+    mean, error = mean_and_error(walked(study, worlds=8)["steps"][:, 0] / 256)
+    expected = expected_steps(by_depth, 3, walks.TEXT_TOKENS - 1)
+    assert mean[2] > expected + 5 * error[2]
+
+
+def test_a_study_says_that_it_walked_and_with_a_trace_how_sure_it_is(tmp_path: Path) -> None:
+    archive = tmp_path / "trace.npz"
+    archive.write_bytes(packed(**made_up((24,) * 16)))
+    keys = SMALL | {"draft_length": "[0, 2]", "batch": "[1, 2]", "worlds": "4", "world_requests": "16"}
+    keys.pop("routing")
+    found = studied(archive, **keys, acceptance=drifting(tmp_path, short_sd=1.0))
+    rows = found["results"].to_dicts()
+    assert {row["method"] for row in rows} == {row["method"] for row in found["best"].to_dicts()} == {"walk"}
+    assert any("walked step by step" in note for notes in found.notes.values() for note in notes)
+    for row in rows:
+        step = row["tokens_per_step"] / row["tokens_per_second_user"]
+        assert row["step_seconds"] == pytest.approx(step, rel=1e-12)
+        assert (row["speedup_trace_se"] > 0) == (row["draft_length"] > 0)
+        assert row["speedup_batch_p05"] <= row["speedup"] <= row["speedup_batch_p95"]
