@@ -42,7 +42,7 @@ class Cells:
 
     def allowed(self, fits: np.ndarray | None) -> np.ndarray:
         """Cells that fit in memory, of batches that could be filled at every length [batches, contexts, lengths]."""
-        filled = np.isfinite(self.drafted + self.undrafted[..., None]).all(axis=(0, -1), keepdims=True)[0]
+        filled = np.expand_dims(np.all(np.isfinite(self.drafted), axis=(0, -1)), -1)
         return np.broadcast_to(filled if fits is None else filled & fits, self.drafted.shape[1:])
 
 
@@ -62,7 +62,7 @@ def grid(built: Built, cells: Cells) -> pl.DataFrame:
     fits = in_memory(built)
     allowed = cells.allowed(fits)
     value, error = estimate.speedup(np.ones(1), cells.undrafted[..., None], cells.drafted)
-    filled, by_world, worlds = np.isfinite(cells.tokens).all(axis=-1), cells.by_world, len(cells.drafted)
+    filled, by_world, worlds = np.all(np.isfinite(cells.drafted), axis=(0, 2, 3)), cells.by_world, len(cells.drafted)
     rows = []
     for b, batch in enumerate(built.batches):
         for c, context in enumerate(built.contexts):
