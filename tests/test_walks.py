@@ -3,11 +3,13 @@
 from functools import cache
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from montecarlo import difficulty
-from montecarlo.difficulty import Difficulty
+from montecarlo.difficulty import Coupling, Difficulty
+from montecarlo.walk import walk
 from studies import cells, config, scenario, walks
 from studies.config import Study
 from studies.tasks import Arrays, prepared
@@ -198,3 +200,22 @@ def test_a_study_says_that_it_walked_and_with_a_trace_how_sure_it_is(tmp_path: P
         assert row["step_seconds"] == pytest.approx(step, rel=1e-12)
         assert (row["speedup_trace_se"] > 0) == (row["draft_length"] > 0)
         assert row["speedup_batch_p05"] <= row["speedup"] <= row["speedup_batch_p95"]
+
+
+def test_the_couplings_of_runs_have_the_same_law_in_walks_of_a_fixed_length(tmp_path: Path) -> None:
+    """A step decides at most one draft of each token: tokens per step are the same; the runs themselves are not."""
+    study = dense(drifting(tmp_path, short_sd=1.5))
+    law = prepared(study.model_dump_json(), 0).acceptance
+    assert isinstance(law, Difficulty)
+    taken: dict[Coupling, list[list[int]]] = {"start": [], "token": []}
+    for coupling, counts in taken.items():
+        for world in range(8):
+            drawn = difficulty.sample(
+                law, jax.random.key(world), requests=256, tokens=128, draft_length=3, coupling=coupling
+            )
+            start = np.arange(256) * 128
+            runs = np.asarray(drawn).ravel()
+            counts.append([len(walk(start, np.full(256, 128), runs, length)) for length in (1, 3)] + [int(runs.sum())])
+    (mean, error), (other, theirs) = (mean_and_error(np.array(counts) / 256) for counts in taken.values())
+    all_within(mean[:2], other[:2], np.hypot(error, theirs)[:2], largest=0.3)
+    assert not np.array_equal(taken["start"], taken["token"])
