@@ -1,7 +1,8 @@
 """Prices `achieved`: the ideal ones with the terms that rooflines leave out (montecarlo/terms.py).
 
-    kernel = max(FLOP / (share of peak), (bytes + activations) / (share of bandwidth)) + launches
-    step   = sum over kernels + fixed(batch, drafted, layers)        drafting = passes + pass_seconds each
+    kernel   = max(FLOP / (share of peak), bytes / (share of bandwidth)) + states / (share of bandwidth)
+    step     = sum over kernels + fixed(batch, drafted, layers)
+    drafting = sum over passes (kernels + pass_seconds)
 
 Everything not named here is as in `montecarlo/cost.py`. With neutral terms the two are equal. Terms may carry an axis
 of worlds in front of the shapes asked for (Terms.stack): one call then prices every world.
@@ -83,37 +84,38 @@ class Achieved(Ideal):
         padded, rows = self.padded(tokens), tokens if logits is None else logits
         found = []
         for kernel in super().layers(padded, cores, rows):
-            work = kernel.work
+            kernel = replace(kernel, share=self.terms.bandwidth)
             if kernel.term != "attention":
-                work = self._moving(work, rows if kernel.term == "lm_head" else padded)
-            found.append(replace(kernel, work=work, share=self.terms.bandwidth))
+                kernel = self._with_states(kernel, rows if kernel.term == "lm_head" else padded)
+            found.append(kernel)
         return found
 
     def experts(self, tokens: ArrayLike, distinct: ArrayLike) -> Kernel | None:
         """The experts of all MoE layers; padding computes, and is taken to touch no further expert."""
-        padded = self.padded(tokens)
+        padded, terms = self.padded(tokens), self.terms
         kernel = super().experts(padded, distinct)
         if kernel is None or self.target.moe is None:
             return None
         copies = self.target.moe.top_k + (self.target.moe.shared_intermediate > 0)
-        return replace(
-            kernel,
-            work=self._moving(kernel.work, np.multiply(copies, padded)),
-            share=self.terms.expert_bandwidth,
-            straggler=self.terms.straggler,
-            fixed=self.terms.moe_layer_seconds,
+        launched = replace(
+            kernel, share=terms.expert_bandwidth, straggler=terms.straggler, fixed=terms.moe_layer_seconds
         )
+        return self._with_states(launched, np.multiply(copies, padded))
 
-    def _moving(self, work: Work, rows: ArrayLike) -> Work:
-        """With the hidden states that a product moves for `rows` tokens: H in, H out, and the widths between.
+    def _with_states(self, kernel: Kernel, rows: ArrayLike) -> Kernel:
+        """With the seconds in which the states of `rows` tokens go in and out of matrix products of P parameters.
 
-        Its matrices are H x w and w x H, P parameters in all: sum of w = P / H = FLOP / (2 H rows).
+            activations x rows (2 H + w) x 2 B / (share of bandwidth),    w = P / H = FLOP / (2 H rows)
+
+        H goes in and comes out, the w = sum of the widths on the other side of H x w matrices between. Kernels of
+        their own (norms, gathers, activation functions) move them, so they are not hidden behind the weights.
         """
         if not np.any(self.terms.activations):
-            return work
+            return kernel
         hidden = self.target.hidden
-        elements = np.divide(work.flops, 2.0 * hidden) + np.multiply(2.0 * hidden, rows)
-        return Work(work.flops, np.add(work.bytes, self.terms.activations * ACTIVATION_BYTES * elements))
+        elements = np.divide(kernel.work.flops, 2.0 * hidden) + np.multiply(2.0 * hidden, rows)
+        crossing = self.terms.activations * ACTIVATION_BYTES * elements / (kernel.share * self.bandwidth)
+        return replace(kernel, fixed=kernel.fixed + crossing)
 
     def kernels(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> list[Kernel]:
         """All kernels of a verify but the experts, and what is fixed; shapes broadcast."""

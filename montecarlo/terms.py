@@ -1,7 +1,7 @@
 """The terms that rooflines leave out, as numbers: one of each, or one per world.
 
 Neutral values make `montecarlo/achieved.py` the roofline. Shares of peak and bandwidth are in (0, 1], parts in
-[0, 1], seconds 0 or more; docs/prices.md has the formula, the prior and the source of each.
+[0, 1], times and seconds 0 or more; docs/prices.md has the formula, the prior and the source of each.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ from montecarlo.errors import InputError
 from montecarlo.roofline import Scalar
 
 SHARES = ("bandwidth", "expert_bandwidth", "peak_bf16", "peak_fp8", "peak_fp4", "peak_widened")
-PARTS = ("straggler", "kv_reads", "activations")
+PARTS = ("straggler", "kv_reads")
+TIMES = ("activations",)
 SECONDS = (
     "step_seconds",
     "sequence_seconds",
@@ -24,7 +25,7 @@ SECONDS = (
     "pass_seconds",
     "eager_layer_seconds",
 )
-NAMES = (*SHARES, *PARTS, *SECONDS)
+NAMES = (*SHARES, *PARTS, *TIMES, *SECONDS)
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Terms:
     Of the device: `bandwidth` of dense layers, attention and drafter, `expert_bandwidth` of experts; `peak_bf16`,
     `peak_fp8`, `peak_fp4`, and `peak_widened` of 4-bit weights widened to bf16 in the kernel. Of the kernels:
     `straggler` (roofline.seconds) of experts; `kv_reads`, 0 where KV is read once per step, 1 where once per query
-    token; `activations`, the part of hidden states going in and out of kernels that reaches memory.
+    token; `activations`, how many times each state that goes in or out of a matrix product crosses memory (2: written
+    once and read once).
 
     Seconds per step: `step_seconds`; `sequence_seconds` for each sequence; `drafted_step_seconds` more where there
     are drafts; `layer_seconds` for each layer, `moe_layer_seconds` for each MoE layer; `pass_seconds` for each pass
@@ -87,8 +89,8 @@ def wrong(name: str, value: float) -> str | None:
     """What is wrong with a value of a term, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
         return f"{name} is {value!r}; it must be a number"
-    if name in SECONDS and value < 0:
-        return f"{name} is {value}; it must be 0 or more, in seconds"
+    if name in SECONDS + TIMES and value < 0:
+        return f"{name} is {value}; it must be 0 or more, in {'seconds' if name in SECONDS else 'times'}"
     if name in PARTS and not 0 <= value <= 1:
         return f"{name} is {value}; a part is from 0 to 1"
     if name in SHARES and not 0 < value <= 1:
