@@ -17,7 +17,7 @@ from montecarlo.drafter import Eagle3, Flat
 from montecarlo.ffn import Dense
 from montecarlo.hardware import BYTES, Hardware
 from montecarlo.memory import fits
-from montecarlo.roofline import Floats, Kernel, Kernels, Work, added, seconds
+from montecarlo.roofline import Floats, Kernel, Kernels, Scalar, Work, added
 from montecarlo.target import AttentionKind, Target
 
 
@@ -42,32 +42,54 @@ class Ideal:
     def kernels(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> list[Kernel]:
         """All kernels of a verify but the experts; shapes broadcast."""
         window = np.add(draft_length, 1.0)
-        stored = BYTES[self.target.kv_format]
-        return self._kernels(np.multiply(batch, window), lambda kind: kind.kernels(batch, window, context, stored))
+        return self.layers(np.multiply(batch, window), lambda kind: self.core(kind, batch, window, context))
 
     def ragged(self, queries: ArrayLike, context: ArrayLike) -> list[Kernel]:
         """The same for sequences with their own `queries` and `context` [..., sequences]: works [...]."""
         asked, seen = np.broadcast_arrays(np.asarray(queries, np.float64), np.asarray(context, np.float64))
-        stored = BYTES[self.target.kv_format]
-        return self._kernels(asked.sum(axis=-1), lambda kind: added(kind.kernels(1.0, asked, seen, stored)))
+        return self.layers(asked.sum(axis=-1), lambda kind: self.core(kind, 1.0, asked, seen, added))
 
-    def _kernels(self, tokens: ArrayLike, cores: Callable[[AttentionKind], Kernels]) -> list[Kernel]:
-        target, hardware = self.target, self.hardware
+    def peak(self, stored: str, activations: str | None = None) -> Scalar:
+        """Peak [FLOP/s] for weights stored as `stored` and `activations`."""
+        return self.hardware.peak(stored, activations)
 
-        def linear(term: str, count: int, parameters: int) -> Kernel:
-            work = Work(np.multiply(tokens, 2.0 * parameters), parameters * BYTES[target.weight_format])
-            return Kernel(term, count, work, hardware.peak(target.weight_format, target.activation_format))
+    def core(
+        self,
+        kind: AttentionKind,
+        sequences: ArrayLike,
+        queries: ArrayLike,
+        context: ArrayLike,
+        joined: Callable[[Kernels], Kernels] = lambda kernels: kernels,
+    ) -> Kernels:
+        """The attention core of one layer for `sequences` x `queries` tokens at `context`; shapes broadcast.
+
+        joined: what becomes of the works, as `roofline.added` makes one kernel of a ragged batch.
+        """
+        return joined(kind.kernels(sequences, queries, context, BYTES[self.target.kv_format]))
+
+    def layers(
+        self, tokens: ArrayLike, cores: Callable[[AttentionKind], Kernels], logits: ArrayLike | None = None
+    ) -> list[Kernel]:
+        """All kernels but the experts for `tokens`, given the attention `cores` of a kind of layer.
+
+        logits: how many of the tokens go through the LM head (None: all, as in a verify).
+        """
+        target = self.target
+
+        def linear(term: str, count: int, parameters: int, rows: ArrayLike = tokens) -> Kernel:
+            work = Work(np.multiply(rows, 2.0 * parameters), parameters * BYTES[target.weight_format])
+            return Kernel(term, count, work, self.peak(target.weight_format, target.activation_format))
 
         found = []
         for count, kind in target.attention:
             found.append(linear("projections", count, kind.parameters(target.hidden)))
-            found += [Kernel("attention", count, work, hardware.peak(arithmetic)) for work, arithmetic in cores(kind)]
+            found += [Kernel("attention", count, work, self.peak(arithmetic)) for work, arithmetic in cores(kind)]
         for count, ffn in target.ffn:
             if isinstance(ffn, Dense):
                 found.append(linear("dense", count, ffn.parameters(target.hidden)))
             else:
                 found.append(linear("router", count, ffn.router(target.hidden)))
-        found.append(linear("lm_head", 1, target.hidden * target.vocabulary))
+        found.append(linear("lm_head", 1, target.hidden * target.vocabulary, tokens if logits is None else logits))
         return found
 
     def experts(self, tokens: ArrayLike, distinct: ArrayLike) -> Kernel | None:
@@ -76,7 +98,7 @@ class Ideal:
         if moe is None:
             return None
         work = moe.work(target.hidden, tokens, distinct, BYTES[target.expert_format])
-        peak = self.hardware.peak(target.expert_format, target.activation_format)
+        peak = self.peak(target.expert_format, target.activation_format)
         return Kernel("experts", target.moe_layers, work, peak)
 
     def other_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> Floats:
@@ -93,7 +115,7 @@ class Ideal:
         kernel = self.experts(tokens, distinct)
         if kernel is None:
             return np.zeros(np.broadcast_shapes(np.shape(tokens), np.shape(distinct)))
-        return seconds(kernel.work, kernel.peak, self.bandwidth)
+        return kernel.each(self.bandwidth)
 
     def draft_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
         """Seconds of drafting [s], given the undrafted target `step` [s]."""

@@ -15,7 +15,7 @@ from montecarlo.attention import Attention
 from montecarlo.compressed import MLA
 from montecarlo.errors import InputError
 from montecarlo.ffn import Dense, MoE
-from montecarlo.hardware import BYTES, Hardware, known
+from montecarlo.hardware import BYTES, Device, known
 from montecarlo.roofline import Floats, Kernels, Work, added
 from montecarlo.target import AttentionKind, Target
 
@@ -35,7 +35,7 @@ class Flat:
 
     def seconds(
         self,
-        hardware: Hardware,
+        device: Device,
         batch: ArrayLike,
         draft_length: ArrayLike,
         context: ArrayLike,
@@ -44,9 +44,9 @@ class Flat:
         """Seconds of drafting, given the undrafted target `step` [s]; shapes broadcast."""
         return np.asarray(np.multiply(self.fraction, draft_length) * step, np.float64)
 
-    def ragged_seconds(self, hardware: Hardware, drafted: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
+    def ragged_seconds(self, device: Device, drafted: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
         """The same for sequences with their own draft lengths [..., sequences]: as many drafts as the longest."""
-        return self.seconds(hardware, 1, np.max(drafted, axis=-1), context, step)
+        return self.seconds(device, 1, np.max(drafted, axis=-1), context, step)
 
     def weight_bytes(self) -> float:
         """Nothing: whatever it runs on is not ours to hold."""
@@ -115,7 +115,7 @@ class Eagle3:
 
     def seconds(
         self,
-        hardware: Hardware,
+        device: Device,
         batch: ArrayLike,
         draft_length: ArrayLike,
         context: ArrayLike,
@@ -128,12 +128,12 @@ class Eagle3:
             return self.attention.kernels(batch, queries, context, BYTES[self.kv_stored])
 
         window = length + 1
-        first = self._pass(hardware, np.multiply(batch, window), batch, cores(window))
-        first = first + self._fusion(hardware, np.multiply(batch, window))
-        later = self._pass(hardware, batch, batch, cores(1.0))
+        first = self._pass(device, np.multiply(batch, window), batch, cores(window))
+        first = first + self._fusion(device, np.multiply(batch, window))
+        later = self._pass(device, batch, batch, cores(1.0))
         return np.where(length > 0, first + (length - 1) * later, 0.0)
 
-    def ragged_seconds(self, hardware: Hardware, drafted: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
+    def ragged_seconds(self, device: Device, drafted: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
         """The same for sequences with their own draft lengths and contexts [..., sequences].
 
         Pass i runs over the sequences that draft i tokens or more; one that drafts none is not run at all.
@@ -145,24 +145,24 @@ class Eagle3:
             queries = lengths + 1 if depth == 1 else np.ones_like(lengths)
             tokens, sequences = (drafting * queries).sum(axis=-1), drafting.sum(axis=-1)
             kernels = added(self.attention.kernels(drafting, queries, seen, BYTES[self.kv_stored]))
-            spent = self._pass(hardware, tokens, sequences, kernels)
-            spent = spent + self._fusion(hardware, tokens) if depth == 1 else spent
+            spent = self._pass(device, tokens, sequences, kernels)
+            spent = spent + self._fusion(device, tokens) if depth == 1 else spent
             total += np.where(sequences > 0, spent, 0.0)
         return total
 
-    def _linear(self, hardware: Hardware, parameters: int, tokens: ArrayLike, stored: str) -> Floats:
+    def _linear(self, device: Device, parameters: int, tokens: ArrayLike, stored: str) -> Floats:
         work = Work(np.multiply(tokens, 2.0 * parameters), parameters * BYTES[stored])
-        return hardware.seconds(work, stored, self.activations)
+        return device.seconds(work, stored, self.activations)
 
-    def _fusion(self, hardware: Hardware, tokens: ArrayLike) -> Floats:
+    def _fusion(self, device: Device, tokens: ArrayLike) -> Floats:
         """Seconds of fusing the target's states of `tokens`."""
-        return self._linear(hardware, self.fusion_parameters(), tokens, self.stored)
+        return self._linear(device, self.fusion_parameters(), tokens, self.stored)
 
-    def _pass(self, hardware: Hardware, tokens: ArrayLike, sequences: ArrayLike, cores: Kernels) -> Floats:
+    def _pass(self, device: Device, tokens: ArrayLike, sequences: ArrayLike, cores: Kernels) -> Floats:
         """Seconds of one pass over `tokens` of `sequences`: the layer, and the LM head for one token each."""
-        core = sum(hardware.seconds(work, arithmetic) for work, arithmetic in cores)
-        layer = self._linear(hardware, self.layer_parameters(), tokens, self.stored)
-        return layer + core + self._linear(hardware, self.head_parameters(), sequences, self.head_stored)
+        core = sum(device.seconds(work, arithmetic) for work, arithmetic in cores)
+        layer = self._linear(device, self.layer_parameters(), tokens, self.stored)
+        return layer + core + self._linear(device, self.head_parameters(), sequences, self.head_stored)
 
     def weight_bytes(self) -> float:
         """Bytes of its own weights [B]; embedding and LM head are the target's."""

@@ -1,6 +1,7 @@
 """A device: dense peaks by number format, memory bandwidth and capacity, in SI units."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -31,6 +32,13 @@ def known(name: str, stored: str) -> None:
         raise InputError(f"{name} is {stored!r}, no number format; allowed: {', '.join(BYTES)}")
 
 
+class Device(Protocol):
+    """What prices a kernel by the formats of its weights and activations: hardware, or what is achieved on it."""
+
+    def seconds(self, work: Work, stored: str, activations: str | None = None) -> Floats:
+        """Seconds [s] of one kernel."""
+
+
 @dataclass(frozen=True)
 class Hardware:
     """One device. Peaks are dense (no sparsity) FLOP/s by format, 0 where the device has no such units.
@@ -55,15 +63,18 @@ class Hardware:
                 raise InputError(f"hardware {name} is {value}; it must be positive, or absent where there is none")
         return cls(float(bf16), float(fp8 or 0.0), float(fp4 or 0.0), float(bandwidth), float(memory))
 
-    def peak(self, stored: str, activations: str | None = None) -> float:
-        """Peak FLOP/s for weights stored as `stored`, in the first arithmetic the device has for them.
+    def arithmetic(self, stored: str, activations: str | None = None) -> str:
+        """The first arithmetic the device has for weights stored as `stored`: bf16, fp8 or fp4.
 
         `activations` wider than the weights raise the arithmetic to theirs: a product runs in the wider of the two.
         """
         if activations is not None and BYTES[activations] > BYTES[stored]:
             stored = activations
-        peaks = {"bf16": self.bf16, "fp8": self.fp8, "fp4": self.fp4}
-        return next(peaks[name] for name in COMPUTE[stored] if peaks[name] > 0)
+        return next(name for name in COMPUTE[stored] if getattr(self, name) > 0)
+
+    def peak(self, stored: str, activations: str | None = None) -> float:
+        """Peak FLOP/s for weights stored as `stored`, in the arithmetic the device has for them."""
+        return float(getattr(self, self.arithmetic(stored, activations)))
 
     def seconds(self, work: Work, stored: str, activations: str | None = None) -> Floats:
         """Roofline seconds [s] of one kernel in the arithmetic for `stored` weights and `activations`."""

@@ -25,6 +25,7 @@ class Stream(IntEnum):
     ELSEWHERE = 5
     BOOTSTRAP = 6
     SPLIT = 7
+    PRICES = 8
 
 
 def key(seed: int | jax.Array, world: int | jax.Array, stream: Stream) -> jax.Array:

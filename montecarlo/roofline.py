@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Scalar = float | np.float64 | Floats  # one number, or one per world
 
 
 @dataclass(frozen=True)
@@ -37,27 +38,50 @@ def added(kernels: Kernels) -> Kernels:
     return tuple((Work(np.sum(work.flops, axis=-1), np.sum(work.bytes, axis=-1)), peak) for work, peak in kernels)
 
 
-# What the seconds of a step are for, in the order they are added.
-TERMS = ("projections", "attention", "router", "dense", "experts", "lm_head", "drafting")
+# What the seconds of a step are for, in the order they are added; `fixed` (launches, the engine) is 0 in ideal prices.
+TERMS = ("projections", "attention", "router", "dense", "experts", "lm_head", "fixed", "drafting")
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """`count` kernels alike: the term they belong to, the work of one, the peak it runs at [FLOP/s]."""
+    """`count` kernels alike: the term they belong to, the work of one, the peak it runs at [FLOP/s].
+
+    share: achieved share of the bandwidth; straggler: as in `seconds`; fixed: seconds of one beside its roofline [s].
+    """
 
     term: str
     count: int
     work: Work
-    peak: float
+    peak: Scalar
+    share: Scalar = 1.0
+    straggler: Scalar = 0.0
+    fixed: Scalar = 0.0
+
+    def each(self, bandwidth: float) -> Floats:
+        """Seconds [s] of one of them at `bandwidth` [B/s]."""
+        return seconds(self.work, self.peak, self.share * bandwidth, self.straggler) + self.fixed
 
     def seconds(self, bandwidth: float) -> Floats:
-        """Roofline seconds [s] of all of them at `bandwidth` [B/s]."""
-        return self.count * seconds(self.work, self.peak, bandwidth)
+        """Seconds [s] of all of them at `bandwidth` [B/s]."""
+        return self.count * self.each(bandwidth)
 
 
-def seconds(work: Work, peak: ArrayLike, bandwidth: ArrayLike) -> Floats:
-    """Roofline seconds [s] of one kernel at `peak` [FLOP/s] and `bandwidth` [B/s]; shapes broadcast."""
-    return np.maximum(np.divide(work.flops, peak), np.divide(work.bytes, bandwidth))
+def seconds(work: Work, peak: ArrayLike, bandwidth: ArrayLike, straggler: Scalar = 0.0) -> Floats:
+    """Seconds [s] of one kernel at `peak` [FLOP/s] and `bandwidth` [B/s]; shapes broadcast.
+
+    straggler q, between 0 and 1: how much of the shorter time is not hidden behind the longer one,
+
+        longer (1 + (shorter / longer)^(1/q))^q
+
+    from the roofline (q = 0) to one after the other (q = 1); most is lost at the ridge, 2^q.
+    """
+    compute, memory = np.divide(work.flops, peak), np.divide(work.bytes, bandwidth)
+    longer = np.maximum(compute, memory)
+    if not np.any(straggler):
+        return longer
+    ratio = np.minimum(compute, memory) / np.where(longer > 0, longer, 1.0)
+    lost = np.maximum(straggler, 1e-3)  # 2^.001: nothing
+    return np.where(np.greater(straggler, 0), longer * (1 + ratio ** (1 / lost)) ** lost, longer)
 
 
 def intensity(work: Work) -> Floats:
