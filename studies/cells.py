@@ -20,7 +20,8 @@ class Cells:
     as many tokens in both. tokens (per step), distinct (experts per layer) [batches, lengths], each with its Monte
     Carlo error; step, draft [batches, contexts, lengths]: mean seconds of a step, and of its drafting. spread [2,
     batches, contexts, lengths]: 5th and 95th percentile of the speedup over the batches inside worlds. trace_error
-    [batches, contexts, lengths]: error from the trace's requests, None without a trace.
+    [batches, contexts, lengths]: error from the trace's requests, None without a trace. ideal [batches, contexts,
+    lengths]: speedup at rooflines in the same worlds, where prices are drawn; else None.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Cells:
     draft: Floats
     spread: Floats
     trace_error: Floats | None
+    ideal: Floats | None
 
     @property
     def by_world(self) -> Floats:

@@ -3,6 +3,7 @@
 Every function adds the assumptions it makes to `notes`, a sentence each.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from montecarlo import post
 from montecarlo.acceptance import Acceptance
+from montecarlo.achieved import Achieved
 from montecarlo.compressed import Compressed
 from montecarlo.cost import Ideal
 from montecarlo.difficulty import Difficulty
@@ -18,14 +20,26 @@ from montecarlo.errors import InputError
 from montecarlo.memory import weight_bytes
 from montecarlo.post import Post
 from montecarlo.routing import Routing
-from studies import catalog, config, layers
+from studies import catalog, config, layers, prices
+from studies.prices import Priors
 from traces import by_depth, profiles, replay
 
 DEFAULTS = {"drafter": "fraction:0.10", "acceptance": 0.75}  # the post's, where a target names none
 
 
-def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tuple[int, int, int]]:
-    """The price list, and (MoE layers, experts, top_k); 0 experts for a dense target."""
+@dataclass(frozen=True)
+class Priced:
+    """A price list (at the medians of its `priors`, if any), and the shape of routing; 0 experts: a dense target."""
+
+    prices: Ideal | Post
+    priors: Priors | None
+    layers: int
+    experts: int
+    top_k: int
+
+
+def priced(given: config.Scenario, notes: list[str]) -> Priced:
+    """The price list of a scenario, and what it is for."""
     drafter = str(given.drafter)
     if given.prices == "post":
         if given.target != "deepseek-v4-flash" or given.hardware != "b200-sxm":
@@ -44,9 +58,9 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
         notes.append(
             "Prices are the post's chart formula: no LM head, no memory limit, plain MLA over the whole context."
         )
-        return Post(flat), (post.POST.layers, post.POST.experts, post.POST.top_k)
-    if given.prices != "ideal":
-        raise catalog.refuse("prices", given.prices, ["ideal", "post"])
+        return Priced(Post(flat), None, post.POST.layers, post.POST.experts, post.POST.top_k)
+    if given.prices not in ("achieved", "ideal") and not given.prices.endswith(".toml"):
+        raise catalog.refuse("prices", given.prices, ["achieved", "ideal", "post", "a path to a .toml file"])
     target, hardware = layers.as_asked(catalog.target(given.target), given, notes), catalog.hardware(given.hardware)
     built: Eagle3 | Flat | None = _flat(drafter)
     if given.drafter_format is not None and isinstance(built, Flat):
@@ -76,7 +90,10 @@ def prices(given: config.Scenario, notes: list[str]) -> tuple[Ideal | Post, tupl
         )
     moe = target.moe
     shape = (target.moe_layers, moe.experts, moe.top_k) if moe else (0, 0, 0)
-    return Ideal(target, hardware, built), shape
+    if given.prices == "ideal":
+        return Priced(Ideal(target, hardware, built), None, *shape)
+    priors = prices.load(given.prices, Path(given.hardware).stem, target.expert_format if moe else None)
+    return Priced(Achieved(target, hardware, built, priors.median()), priors, *shape)
 
 
 def _flat(drafter: str) -> Flat | None:

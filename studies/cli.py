@@ -57,6 +57,7 @@ def list_() -> None:
     table.add_row("drafter", "eagle-3", "one decoder layer derived from the target, run once per draft")
     table.add_row("drafter", "fraction:C", "C of an undrafted target step per draft")
     table.add_row("drafter", "free", "costs nothing: the upper bound")
+    table.add_row("prices", "achieved", "rooflines with what engines achieve and add, drawn from priors (the default)")
     table.add_row("prices", "ideal", "rooflines, kernel by kernel")
     table.add_row("prices", "post", "the post's chart formula (deepseek-v4-flash on b200-sxm)")
     for name in profiles.shipped():

@@ -66,6 +66,9 @@ BEST: Schema = SCENARIO | {
     "split_half_noise": pl.Float64,
     "uniform_iid_draft_length": pl.Int64,
     "regret_uniform_iid": pl.Float64,
+    "ideal_draft_length": pl.Int64,
+    "ideal_speedup": pl.Float64,
+    "regret_ideal": pl.Float64,
 }
 
 CHANGES: Schema = {

@@ -70,7 +70,7 @@ class Scenario(_Strict):
     tp: Literal[1] = 1
     ep: Literal[1] = 1
     drafter: str | None = None
-    prices: str = "ideal"
+    prices: str = "achieved"
     weight_format: str | None = None
     expert_format: str | None = None
     kv_format: str | None = None

@@ -80,7 +80,10 @@ def build(name: str, study: config.Study, index: int) -> Exact:
             f"tail = {given.tail}: {name} counts distinct experts on average and has no tail; leave it out"
         )
     lengths, contexts = scenario.grids(given)
-    prices, (_, experts, top_k) = choices.prices(given, notes)
+    priced = choices.priced(given, notes)
+    if priced.priors is not None:
+        notes.append("The terms of the engine are at their medians; optimal-k draws them.")
+    experts, top_k = priced.experts, priced.top_k
     overlap = _overlap(str(given.routing), experts, top_k, notes) if experts else None
     if not experts:
         notes.append("The target is dense: routing has nothing to choose.")
@@ -101,7 +104,7 @@ def build(name: str, study: config.Study, index: int) -> Exact:
     return Exact(
         labels=scenario.labels(name, given, experts) | {"tail": None},
         given=given,
-        prices=prices,
+        prices=priced.prices,
         overlap=overlap,
         experts=experts,
         top_k=top_k,

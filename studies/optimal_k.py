@@ -45,7 +45,7 @@ def conclude(study: Study, worlds: int, done: Mapping[str, Arrays], meta: dict[s
         method = walks if built.walked else surfaces
         listed = [task.name for task in method.tasks(plain, index, worlds)]
         resampled = [done[name] for name in listed if "-bootstrap" in name]
-        found = method.cells(built, [done[name] for name in listed if "-worlds" in name], resampled)
+        found = method.cells(built, study.seed, [done[name] for name in listed if "-worlds" in name], resampled)
         grid = cells.grid(built, found)
         best = pl.DataFrame(list(_bests(built, found, grid, study.seed)), schema=BEST)
         for name, frame in {"results": grid, "best": best, "changes": _changes(built, best)}.items():
@@ -132,7 +132,24 @@ def _bests(built: Built, found: Cells, grid: pl.DataFrame, seed: int) -> Iterato
                 "split_half_noise": best.noise,
                 "uniform_iid_draft_length": int(lengths[naive]),
                 "regret_uniform_iid": 1 - naive_value / best.value,
+                **_at_rooflines(found, b, c, kept, best.best, lengths),
             }
+
+
+def _at_rooflines(
+    found: Cells, b: int, c: int, kept: np.ndarray, best: int, lengths: np.ndarray
+) -> dict[str, int | float]:
+    """The length that ideal prices would choose in the same worlds, what it seems to gain there, and what it does."""
+    if found.ideal is None:
+        return {}
+    seeming = found.ideal[b, c][kept]
+    chosen = int(np.argmax(seeming))
+    spent = estimate.mean(found.drafted[:, b, c][:, kept])
+    return {
+        "ideal_draft_length": int(lengths[chosen]),
+        "ideal_speedup": float(seeming[chosen]),
+        "regret_ideal": float(1 - spent[best] / spent[chosen]),
+    }
 
 
 def _changes(built: Built, best: pl.DataFrame) -> pl.DataFrame:

@@ -1,19 +1,22 @@
 """From a configured scenario to what is simulated: prices, routing, acceptance, grids, and what was assumed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from montecarlo.acceptance import Acceptance
+from montecarlo.achieved import Achieved
 from montecarlo.cost import Ideal
 from montecarlo.difficulty import Difficulty
 from montecarlo.errors import InputError
 from montecarlo.post import Post
 from montecarlo.routing import Routing
 from montecarlo.surface import Recording
+from montecarlo.terms import Terms
 from studies import catalog, choices, config
+from studies.prices import Priors
 from traces import replay
 
 
@@ -21,12 +24,14 @@ from traces import replay
 class Built:
     """A scenario ready to run.
 
-    process: the synthetic routing, recording: the recorded one (both None: a dense target). labels: the words of
-    the result columns. notes: assumptions made and things left out, a sentence each.
+    prices: those of `priors` at their medians, where there are any; every world draws its own (`drawn`). process: the
+    synthetic routing, recording: the recorded one (both None: a dense target). labels: the words of the result
+    columns. notes: assumptions made and things left out, a sentence each.
     """
 
     labels: dict[str, Any]
     prices: Ideal | Post
+    priors: Priors | None
     layers: int
     experts: int
     top_k: int
@@ -39,6 +44,21 @@ class Built:
     contexts: tuple[int, ...]
     lengths: tuple[int, ...]
     notes: tuple[str, ...]
+
+    def drawn(self, seed: int, worlds: range, axes: int = 0) -> Ideal | Post:
+        """The prices of `worlds`, along an axis in front of `axes` others (one world and no axes: its own alone)."""
+        if self.priors is None:
+            return self.prices
+        assert isinstance(self.prices, Achieved)
+        terms = [self.priors.draw(seed, world) for world in worlds]
+        return replace(self.prices, terms=Terms.stack(terms, axes) if axes else terms[0])
+
+    @property
+    def ideal(self) -> Ideal | None:
+        """The rooflines under prices that are drawn; None where prices are not."""
+        if not isinstance(self.prices, Achieved):
+            return None
+        return Ideal(self.prices.target, self.prices.hardware, self.prices.drafter)
 
     @property
     def walked(self) -> bool:
@@ -56,7 +76,8 @@ def build(study: config.Study, index: int) -> Built:
     given = study.scenario[index]
     lengths, contexts = grids(given)
     notes: list[str] = []
-    prices, (layers, experts, top_k) = choices.prices(given, notes)
+    priced = choices.priced(given, notes)
+    prices, layers, experts, top_k = priced.prices, priced.layers, priced.experts, priced.top_k
     tracing = given.routing == "trace"
     process, recording = None, None
     if not experts and tracing:
@@ -94,6 +115,7 @@ def build(study: config.Study, index: int) -> Built:
     return Built(
         labels=labels("optimal-k", given, experts),
         prices=prices,
+        priors=priced.priors,
         layers=layers,
         experts=experts,
         top_k=top_k,

@@ -4,12 +4,12 @@ Random windows of many requests (montecarlo/surface.py) give the distinct expert
 once; their prices are averaged over each world's batches, and tokens per step are those of the law by depth.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from montecarlo import coverage, estimate, surface
 from montecarlo.acceptance import Acceptance
+from montecarlo.cost import Ideal
+from montecarlo.post import Post
 from montecarlo.roofline import Floats
 from studies.cells import Cells
 from studies.config import Study
@@ -29,11 +29,11 @@ def tasks(study_json: str, index: int, worlds: int) -> list[Task]:
     return listed
 
 
-def price_list(built: Built) -> list[np.ndarray]:
+def price_list(built: Built, prices: Ideal | Post) -> list[np.ndarray]:
     """Seconds of one MoE layer, for each batch [draft lengths 0..deepest, distinct experts 0..E]."""
     window = np.arange(built.deepest + 1)[:, None] + 1.0
     distinct = np.arange(built.experts + 1)[None, :]
-    return [built.prices.moe_seconds(batch * window, distinct) for batch in built.batches]
+    return [prices.moe_seconds(batch * window, distinct) for batch in built.batches]
 
 
 def _world(built: Built, seed: int, world: int, replicate: int | None = None) -> list[np.ndarray]:
@@ -69,40 +69,50 @@ def _world(built: Built, seed: int, world: int, replicate: int | None = None) ->
     ]
 
 
-def _priced(built: Built, prices: list[np.ndarray], steps: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(seconds, distinct experts) of the MoE layers [groups, deepest + 1], summed over layers, mean over steps."""
+def _priced(built: Built, prices: list[np.ndarray], steps: list[np.ndarray]) -> np.ndarray:
+    """Seconds of the MoE layers [groups, deepest + 1], summed over layers, mean over steps."""
     depth = np.arange(built.deepest + 1)[:, None, None]
-    seconds, distinct = [], []
+    seconds = []
     for counts in steps:
         priced = [
             np.ascontiguousarray(prices[b][depth, counts[:, groups]]).sum(axis=2)
             for b, groups in enumerate(coverage.group_slices(built.requests, built.batches))
         ]
         seconds.append(np.concatenate(priced, axis=1).T)
-        distinct.append(np.sum(counts, axis=2, dtype=np.int64).T)
-    return estimate.mean(np.stack(seconds)), np.sum(distinct, axis=0) / len(steps)
+    return estimate.mean(np.stack(seconds))
 
 
 def surface_block(study_json: str, index: int, first: int, worlds: int) -> Arrays:
-    """MoE seconds and distinct experts [worlds, groups, deepest + 1] of worlds first .. first + worlds - 1."""
+    """MoE seconds and distinct experts [worlds, groups, deepest + 1] of worlds first .. first + worlds - 1.
+
+    ideal_seconds: the same seconds at rooflines, where prices are drawn.
+    """
     built, seed = prepared(study_json, index), Study.model_validate_json(study_json).seed
     shape = (worlds, sum(coverage.groups(built.requests, built.batches)), built.deepest + 1)
+    found = {name: np.zeros(shape) for name in ("moe_seconds", "distinct", *(["ideal_seconds"] if built.ideal else []))}
     if not built.experts:
-        return {"moe_seconds": np.zeros(shape), "distinct": np.zeros(shape)}
-    prices = price_list(built)
-    blocks = [_priced(built, prices, _world(built, seed, world)) for world in range(first, first + worlds)]
-    return {"moe_seconds": np.stack([s for s, _ in blocks]), "distinct": np.stack([d for _, d in blocks])}
+        return found
+    for at, world in enumerate(range(first, first + worlds)):
+        steps = _world(built, seed, world)
+        found["moe_seconds"][at] = _priced(built, price_list(built, built.drawn(seed, range(world, world + 1))), steps)
+        found["distinct"][at] = sum(np.sum(counts, axis=2, dtype=np.int64).T for counts in steps) / len(steps)
+        if built.ideal:
+            found["ideal_seconds"][at] = _priced(built, price_list(built, built.ideal), steps)
+    return found
 
 
 def bootstrap_block(study_json: str, index: int, first: int, replicates: int) -> Arrays:
-    """Mean MoE seconds [replicates, INNER_WORLDS, batches, deepest + 1] of traces resampled by request."""
+    """Mean MoE seconds [replicates, INNER_WORLDS, batches, deepest + 1] of traces resampled by request.
+
+    Prices that are drawn stand at their medians: this error is the trace's alone.
+    """
     built, seed = prepared(study_json, index), Study.model_validate_json(study_json).seed
-    prices, slices = price_list(built), coverage.group_slices(built.requests, built.batches)
+    prices, slices = price_list(built, built.prices), coverage.group_slices(built.requests, built.batches)
     means = []
     for replicate in range(first, first + replicates):
         for inner in range(INNER_WORLDS):
             world = replicate * INNER_WORLDS + inner
-            seconds, _ = _priced(built, prices, _world(built, seed, world, replicate))
+            seconds = _priced(built, prices, _world(built, seed, world, replicate))
             means.append([estimate.mean(seconds[groups]) for groups in slices])
     return {"moe_seconds": np.asarray(means).reshape(replicates, INNER_WORLDS, len(built.batches), built.deepest + 1)}
 
@@ -112,29 +122,38 @@ def _law(built: Built) -> Acceptance:
     return built.acceptance
 
 
-def _seconds(built: Built, moe: Floats) -> tuple[Floats, Floats, Floats]:
+def _seconds(
+    built: Built, prices: Ideal | Post, moe: Floats, batches: tuple[int, ...] | None = None
+) -> tuple[Floats, Floats, Floats]:
     """(undrafted [..., batches, contexts], step and draft [..., batches, contexts, lengths]) seconds of a step.
 
     Adds the kernels without chance, and drafting, to MoE seconds [..., batches, deepest + 1].
     """
-    batch = np.asarray(built.batches, np.float64)[:, None, None]
+    batch = np.asarray(batches or built.batches, np.float64)[:, None, None]
     context = np.asarray(built.contexts, np.float64)[None, :, None]
     depth = np.arange(built.deepest + 1, dtype=np.float64)[None, None, :]
-    verify = built.prices.other_seconds(batch, depth, context) + moe[..., :, None, :]
+    verify = prices.other_seconds(batch, depth, context) + moe[..., :, None, :]
     base = verify[..., :1]
-    draft = np.broadcast_to(built.prices.draft_seconds(batch, depth, context, base), verify.shape)
+    draft = np.broadcast_to(prices.draft_seconds(batch, depth, context, base), verify.shape)
     lengths = list(built.lengths)
     return base[..., 0], (verify + draft)[..., lengths], draft[..., lengths]
 
 
-def cells(built: Built, found: list[Arrays], resampled: list[Arrays]) -> Cells:
+def cells(built: Built, seed: int, found: list[Arrays], resampled: list[Arrays]) -> Cells:
     """The grid from the arrays of all worlds, and of all replicates of a trace."""
-    moe, distinct = (joined(found)[name] for name in ("moe_seconds", "distinct"))
-    worlds, slices = len(moe), coverage.group_slices(built.requests, built.batches)
+    every, slices = joined(found), coverage.group_slices(built.requests, built.batches)
+    moe, distinct = every["moe_seconds"], every["distinct"]
+    worlds = len(moe)
+
+    def means(values: Floats) -> Floats:
+        return np.stack([estimate.mean(values[:, groups], axis=1) for groups in slices], axis=1)
+
     tokens = _law(built).tokens_per_step(np.asarray(built.lengths))
-    undrafted, step, draft = _seconds(
-        built, np.stack([estimate.mean(moe[:, groups], axis=1) for groups in slices], axis=1)
-    )
+    undrafted, step, draft = _seconds(built, built.drawn(seed, range(worlds), 3), means(moe))
+    ideal = None
+    if built.ideal:
+        base, spent, _ = _seconds(built, built.ideal, means(every["ideal_seconds"]))
+        ideal = estimate.speedup(tokens, base[..., None], spent)[0]
     shape, lengths = (len(slices), len(tokens)), list(built.lengths)
     touched = np.stack([estimate.mean(distinct[:, groups][..., lengths], axis=1) for groups in slices], axis=1)
     touched = touched / max(built.layers, 1)  # [worlds, batches, lengths]
@@ -148,25 +167,28 @@ def cells(built: Built, found: list[Arrays], resampled: list[Arrays]) -> Cells:
         distinct_error=touched.std(axis=0, ddof=1) / np.sqrt(worlds) if worlds > 1 else np.full(shape, np.inf),
         step=estimate.mean(step),
         draft=estimate.mean(draft),
-        spread=np.stack([_batch_spread(built, moe[:, slices[b]], b, tokens) for b in range(len(slices))], axis=1),
+        spread=np.stack([_batch_spread(built, seed, moe[:, slices[b]], b, tokens) for b in range(len(slices))], axis=1),
         trace_error=_trace_error(built, joined(resampled)["moe_seconds"], tokens) if resampled else None,
+        ideal=ideal,
     )
 
 
-def _batch_spread(built: Built, moe: Floats, b: int, tokens: Floats) -> Floats:
+def _batch_spread(built: Built, seed: int, moe: Floats, b: int, tokens: Floats) -> Floats:
     """5th and 95th percentile of the speedup over the batches of all worlds [2, contexts, lengths].
 
     A batch's own speedup: its requests and their windows are given, its runs are integrated out.
     """
-    undrafted, step, _ = _seconds(replace(built, batches=(built.batches[b],)), moe.reshape(-1, 1, moe.shape[-1]))
-    return np.asarray(np.quantile(tokens * undrafted[:, 0, :, None] / step[:, 0], (0.05, 0.95), axis=0))
+    prices = built.drawn(seed, range(len(moe)), 4)
+    undrafted, step, _ = _seconds(built, prices, moe[:, :, None], (built.batches[b],))
+    speedup = tokens * undrafted[..., 0, :, None] / step[..., 0, :, :]
+    return np.asarray(np.quantile(speedup, (0.05, 0.95), axis=(0, 1)))
 
 
 def _trace_error(built: Built, resampled: Floats, tokens: Floats) -> Floats:
     """Standard deviation of the speedup between traces resampled by request [batches, contexts, lengths]."""
     values, errors = [], []
     for replicate in resampled:
-        undrafted, step, _ = _seconds(built, replicate)
+        undrafted, step, _ = _seconds(built, built.prices, replicate)
         value, error = estimate.speedup(tokens, undrafted[..., None], step)
         values.append(value)
         errors.append(error)

@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from montecarlo import closed_loop, difficulty, estimate, routing, surface, windows
+from montecarlo.cost import Ideal
 from montecarlo.difficulty import Difficulty
 from montecarlo.errors import InputError
 from montecarlo.keys import Stream, generator, key
+from montecarlo.post import Post
 from montecarlo.roofline import Floats
 from montecarlo.routing import Routing
 from montecarlo.surface import Recording
@@ -117,20 +119,27 @@ def walk_block(study_json: str, index: int, first: int, worlds: int) -> Arrays:
 
     undrafted [worlds, groups, contexts], drafted [worlds, groups, contexts, lengths]: seconds in which a group's slots
     emit its texts; drafting [worlds, batches, contexts, lengths]: of them spent on drafts. tokens, steps, distinct
-    experts per layer [worlds, batches, lengths]. NaN where a batch cannot be filled with requests of their own.
+    experts per layer [worlds, batches, lengths]. NaN where a batch cannot be filled with requests of their own. Where
+    prices are drawn, ideal_undrafted and ideal_drafted are the same seconds at rooflines.
     """
     built, seed = prepared(study_json, index), Study.model_validate_json(study_json).seed
-    found = [_walked(built, draw(built, seed, world), seed, world) for world in range(first, first + worlds)]
+    found = []
+    for world in range(first, first + worlds):
+        prices = [built.drawn(seed, range(world, world + 1)), *([built.ideal] if built.ideal else [])]
+        found.append(_walked(built, draw(built, seed, world), prices, seed, world))
     return joined([{name: values[None] for name, values in one.items()} for one in found])
 
 
 def bootstrap_block(study_json: str, index: int, first: int, replicates: int) -> Arrays:
-    """The same seconds, groups summed [replicates, INNER_WORLDS, batches, ...], of traces resampled by request."""
+    """The same seconds, groups summed [replicates, INNER_WORLDS, batches, ...], of traces resampled by request.
+
+    Prices that are drawn stand at their medians: this error is the trace's alone.
+    """
     built, seed = prepared(study_json, index), Study.model_validate_json(study_json).seed
     found = []
     for replicate in range(first, first + replicates):
         for world in range(replicate * INNER_WORLDS, (replicate + 1) * INNER_WORLDS):
-            one = _walked(built, draw(built, seed, world, replicate), seed, world)
+            one = _walked(built, draw(built, seed, world, replicate), [built.prices], seed, world)
             found.append({name: _by_batch(built, one[name][None])[0] for name in ("undrafted", "drafted")})
     return {
         name: np.stack([one[name] for one in found]).reshape(replicates, INNER_WORLDS, *found[0][name].shape)
@@ -150,12 +159,13 @@ def groups(built: Built) -> list[slice]:
     return [slice(int(end - count), int(end)) for end, count in zip(ends, counts, strict=True)]
 
 
-def _walked(built: Built, world: World, seed: int, number: int) -> Arrays:
+def _walked(built: Built, world: World, prices: list[Ideal | Post], seed: int, number: int) -> Arrays:
+    """What `walk_block` returns of one world; the seconds of the second price list, if any, are called ideal_."""
     every, where = sorted({0, *built.lengths}), groups(built)
     shape = (len(built.batches), len(built.contexts), len(every))
     found = {name: np.full((shape[0], shape[2]), np.nan) for name in ("tokens", "steps", "distinct")}
-    seconds, drafting = np.full((where[-1].stop, *shape[1:]), np.nan), np.full(shape, np.nan)
-    undrafted: dict[tuple[int, int], np.ndarray] = {}  # mean step of each group
+    seconds, drafting = (np.full((len(prices), many, *shape[1:]), np.nan) for many in (where[-1].stop, shape[0]))
+    undrafted: dict[tuple[int, int, int], np.ndarray] = {}  # mean step of each group
     for i, length in enumerate(every):
         steps = walk(world.start, world.lengths, world.run, length)
         steps = replace(steps, request=world.numbers[steps.request])
@@ -174,19 +184,19 @@ def _walked(built: Built, world: World, seed: int, number: int) -> Arrays:
             found["steps"][b, i] = dealt.steps.sum()
             found["distinct"][b, i] = 0.0 if distinct is None else distinct.mean()
             for c, context in enumerate(built.contexts):
-                verify = closed_loop.verify_seconds(built.prices, steps, dealt, context, distinct)
-                if length == 0:
-                    undrafted[b, c] = dealt.mean(verify)
-                if (b, c) in undrafted:
-                    draft = closed_loop.draft_seconds(built.prices, steps, dealt, context, undrafted[b, c])
-                    seconds[where[b], c, i] = closed_loop.durations(dealt, verify + draft)
-                    drafting[b, c, i] = closed_loop.durations(dealt, draft).sum()
+                for p, listed in enumerate(prices):
+                    verify = closed_loop.verify_seconds(listed, steps, dealt, context, distinct)
+                    if length == 0:
+                        undrafted[p, b, c] = dealt.mean(verify)
+                    if (p, b, c) in undrafted:
+                        draft = closed_loop.draft_seconds(listed, steps, dealt, context, undrafted[p, b, c])
+                        seconds[p, where[b], c, i] = closed_loop.durations(dealt, verify + draft)
+                        drafting[p, b, c, i] = closed_loop.durations(dealt, draft).sum()
     asked = [every.index(length) for length in built.lengths]
-    return {name: values[:, asked] for name, values in found.items()} | {
-        "undrafted": seconds[..., 0],
-        "drafted": seconds[..., asked],
-        "drafting": drafting[..., asked],
-    }
+    found = {name: values[:, asked] for name, values in found.items()}
+    for p, name in zip(range(len(prices)), ("", "ideal_"), strict=False):
+        found |= {f"{name}undrafted": seconds[p, ..., 0], f"{name}drafted": seconds[p][..., asked]}
+    return found | {"drafting": drafting[0][..., asked]}
 
 
 def _emitted(steps: Steps, dealt: closed_loop.Batches) -> int:
@@ -199,7 +209,7 @@ def _by_batch(built: Built, values: Floats) -> Floats:
     return np.stack([values[:, these].sum(axis=1) for these in groups(built)], axis=1)
 
 
-def cells(built: Built, found: list[Arrays], resampled: list[Arrays]) -> Cells:
+def cells(built: Built, seed: int, found: list[Arrays], resampled: list[Arrays]) -> Cells:
     """The grid from the arrays of all worlds, and of all replicates of a trace.
 
     speedup = tokens_per_step x step_seconds(0) / step_seconds exactly, as on the surface.
@@ -225,7 +235,14 @@ def cells(built: Built, found: list[Arrays], resampled: list[Arrays]) -> Cells:
         draft=estimate.mean(every["drafting"]) / taken,
         spread=np.stack([_batch_spread(every, these) for these in groups(built)], axis=1),
         trace_error=_trace_error(joined(resampled)) if resampled else None,
+        ideal=_ideal(built, every) if built.ideal else None,
     )
+
+
+def _ideal(built: Built, every: Arrays) -> Floats:
+    """Speedup at rooflines in the same worlds [batches, contexts, lengths]."""
+    undrafted, drafted = (_by_batch(built, every[f"ideal_{name}"]) for name in ("undrafted", "drafted"))
+    return estimate.speedup(np.ones(1), undrafted[..., None], drafted)[0]
 
 
 def _batch_spread(every: Arrays, these: slice) -> Floats:

@@ -96,7 +96,7 @@ def test_cells_agree_with_the_surface_where_it_is_exact() -> None:
     """
     study = resolved(draft_length="[0, 1, 3]", worlds="16")
     built, blocks = prepared(study.model_dump_json(), 0), walked(study, worlds=16)
-    found = cells.grid(built, walks.cells(built, [blocks], [])).to_dicts()
+    found = cells.grid(built, walks.cells(built, 0, [blocks], [])).to_dicts()
     surface = studied(**SMALL | GRID | {"draft_length": "[0, 1, 3]", "worlds": "16"})["results"].to_dicts()
     _, errors = mean_and_error(blocks["distinct"])
     for ours, theirs, error in zip(found, surface, errors.ravel(), strict=True):
@@ -119,7 +119,7 @@ def test_recorded_requests_are_walked_and_batches_they_cannot_fill_are_null(tmp_
         archive.write_bytes(packed(**made_up(lengths)))
         study = resolved(archive, batch="[1, 4]", draft_length="[0]")
         built = prepared(study.model_dump_json(), 0)
-        rows = cells.grid(built, walks.cells(built, [walked(study)], [])).to_dicts()
+        rows = cells.grid(built, walks.cells(built, 0, [walked(study)], [])).to_dicts()
         assert [row["batch"] for row in rows if row["speedup"] == 1.0] == filled
         assert [row["batch"] for row in rows if row["speedup"] is None] == [b for b in (1, 4) if b not in filled]
 

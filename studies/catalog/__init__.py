@@ -19,7 +19,6 @@ from traces import toml
 # In the field's catalogue, priced in a later version.
 LATER = {
     "drafter": ("eagle-3.1", "mtp", "dflash", "ssd", "dspark"),
-    "prices": ("achieved",),
     "hardware": (),
 }
 
