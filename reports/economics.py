@@ -12,7 +12,7 @@ from reports.figures import ablation as ablation_figure
 from reports.figures.economics import FIGURES
 from reports.page import Brief, Page, Picture
 from reports.share import Share, shares
-from reports.words import EXACT_CAVEAT
+from reports.words import EXACT_CAVEAT, moved
 from studies.results import Results
 
 SENTENCES: dict[str, tuple[Callable[[Share], str], Callable[[Share], str]]] = {
@@ -29,6 +29,7 @@ class Section:
 
     scenario: Share
     verdict: str
+    moved: str
     pictures: list[Picture]
     contexts: list[str]
     lengths: list[tuple[str, list[tuple[str, str]]]]
@@ -58,7 +59,9 @@ def page(read: Results) -> Page:
 def brief(found: Results) -> Brief:
     """Where drafting pays, how many claims hold, what the ablation shows; best lengths by batch and context."""
     parts = _shares(found)
-    sentences = [f"{share.subject}: {findings.verdict(share)}" for share in parts]
+    sentences = [
+        f"{share.subject}: {findings.verdict(share)} {moved(share['best'], share.context)}".rstrip() for share in parts
+    ]
     sentences.append(f"The post's statements, its audit and the discussion: {claims.counts(found['claims'])}.")
     steps = ablation.sentence(found["ablation"])
     sentences.append(f"From the post's prices to the true model: {steps[:1].lower()}{steps[1:]}")
@@ -99,6 +102,7 @@ def _section(share: Share) -> Section:
     return Section(
         scenario=share,
         verdict=findings.verdict(share),
+        moved=moved(share["best"], share.context),
         pictures=_pictures(share),
         contexts=[f"{context:,}" for context in share.contexts],
         lengths=best_lengths(share),

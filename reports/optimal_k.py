@@ -9,7 +9,7 @@ from reports.figures.optimal_k import FIGURES
 from reports.page import Brief, Page, Picture
 from reports.scenario import Scenario, split
 from reports.table import Table, table
-from reports.words import CAVEAT, answer, verdict
+from reports.words import answer, caveat, moved, verdict
 from studies.results import Results
 
 SENTENCES = {
@@ -25,6 +25,7 @@ class Section:
 
     scenario: Scenario
     verdict: str
+    moved: str
     pictures: list[Picture]
     table: Table
     along_batch: list[str]
@@ -38,7 +39,8 @@ def page(read: Results) -> Page:
     named = {section.scenario.name for section in sections}
     filling = {
         "sections": sections,
-        "caveat": CAVEAT,
+        "caveat": caveat(read),
+        "drawn": any(section.scenario.drawn for section in sections),
         "general_notes": [note for name, notes in read.notes.items() if name not in named for note in notes],
     }
     return Page("optimal_k.html.j2", filling, [picture for section in sections for picture in section.pictures])
@@ -63,7 +65,7 @@ def brief(found: Results) -> Brief:
             lines.append(line)
         headings = ["batch", *(f"{context:,} tokens" for context in contexts)]
         tables.append((f"{name}: recommended draft length and its speedup", headings, lines))
-    return Brief(answer(found), tables, CAVEAT)
+    return Brief(answer(found), tables, caveat(found))
 
 
 def _section(scenario: Scenario) -> Section:
@@ -71,6 +73,7 @@ def _section(scenario: Scenario) -> Section:
     return Section(
         scenario=scenario,
         verdict=verdict(scenario),
+        moved=moved(scenario.best, scenario.context),
         pictures=_pictures(scenario),
         table=table(scenario),
         along_batch=findings.along_batch(scenario),

@@ -49,6 +49,11 @@ class Scenario:
         return drafter_in_words(str(self.grid["drafter"][0] or ""))
 
     @property
+    def drawn(self) -> bool:
+        """Whether worlds differ in the terms of prices too, and not in traffic alone."""
+        return str(self.grid["prices"][0]) not in ("ideal", "post")
+
+    @property
     def subject(self) -> str:
         """What the scenario is about, in words: its name, drafter and shown context."""
         return subject(self.name, self.drafter, self.context)

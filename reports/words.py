@@ -3,18 +3,24 @@
 from collections.abc import Sequence
 from itertools import groupby
 
+import polars as pl
+
 from reports.scenario import Row, Scenario, split
 from studies.results import Results
 
-CAVEAT = (
-    "These odds are of traffic only, at roofline prices. Where it was measured, on gpt-oss-120b with one H200, "
-    "real gains were larger at batch 1 and several times smaller at large batch."
+DRAWN_CAVEAT = (
+    "are of traffic and of what an engine achieves and adds, drawn from priors; calibrate the prices with one run "
+    "of your engine to narrow them."
+)
+ROOFLINE_CAVEAT = (
+    "are of traffic only, at roofline prices. Where it was measured, on gpt-oss-120b with one H200, real gains were "
+    "larger at batch 1 and several times smaller at large batch."
 )
 
 EXACT_CAVEAT = (
-    "All of this is in closed form at roofline prices: distinct experts are counted on average and no traffic is "
-    "drawn, so there are no odds here. Where it was measured, on gpt-oss-120b with one H200, real gains were larger "
-    "at batch 1 and several times smaller at large batch."
+    "All of this is in closed form: distinct experts are counted on average, what an engine achieves and adds stands "
+    "at its median (prices ideal and post leave it out) and no traffic is drawn, so there are no odds here; "
+    "optimal-k draws both."
 )
 
 
@@ -40,7 +46,43 @@ def listed(items: Sequence[str]) -> str:
 
 def answer(results: Results) -> list[str]:
     """The answer in words, one entry per scenario, at the context each scenario is shown at."""
-    return [f"{scenario.subject}: {verdict(scenario)}" for scenario in split(results)]
+    return [
+        f"{scenario.subject}: {verdict(scenario)} {moved(scenario.best, scenario.context)}".rstrip()
+        for scenario in split(results)
+    ]
+
+
+def caveat(results: Results) -> str:
+    """What the odds are of, by scenario where they differ."""
+    scenarios = split(results)
+    said = []
+    for words, drawn in ((DRAWN_CAVEAT, True), (ROOFLINE_CAVEAT, False)):
+        named = [scenario.name for scenario in scenarios if scenario.drawn == drawn]
+        whose = "These odds" if len(named) == len(scenarios) else f"The odds of {listed(named)}" if named else ""
+        said += [f"{whose} {words}"] if named else []
+    return " ".join(said)
+
+
+def moved(best: pl.DataFrame, context: int) -> str:
+    """What achieved prices changed against rooflines at one context; empty where there is nothing to compare."""
+    rows = best.filter(context_tokens=context).drop_nulls("ideal_draft_length").sort("batch").to_dicts()
+    if not rows:
+        return ""
+    first, last, worst = rows[0], rows[-1], max(rows, key=lambda row: float(row["regret_ideal"]))
+    seems, found = (
+        f"{row_length or 'nothing'} ({gain(speedup)})"
+        for row_length, speedup in (
+            (first["ideal_draft_length"], first["ideal_speedup"]),
+            (first["best_draft_length"], first["speedup"]),
+        )
+    )
+    said = f"Rooflines alone would draft {seems} at batch {first['batch']:,}; with what an engine adds, {found} is best"
+    if worst["regret_ideal"] > 0:
+        said += f". Their lengths lose up to {percent(worst['regret_ideal'], 1)} (batch {worst['batch']:,})"
+    return (
+        f"{said}; at batch {last['batch']:,} they promise {gain(last['ideal_speedup'])} where {gain(last['speedup'])} "
+        "is expected."
+    )
 
 
 def verdict(scenario: Scenario) -> str:

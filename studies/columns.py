@@ -98,6 +98,9 @@ ECONOMICS_BEST: Schema = SCENARIO | {
     "recommended": pl.Int64,  # the shortest length within 1 % of the best
     "speedup": pl.Float64,
     "drafting_speedup": pl.Float64,  # of the best length above 0
+    "ideal_draft_length": pl.Int64,  # what rooflines alone would choose, and
+    "ideal_speedup": pl.Float64,  # what they promise of it; null where prices are rooflines
+    "regret_ideal": pl.Float64,  # what that length loses
 }
 
 MAP: Schema = {  # the best length for every alpha

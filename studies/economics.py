@@ -17,7 +17,7 @@ from montecarlo.cost import Ideal
 from montecarlo.hardware import BYTES
 from montecarlo.linear import GatedDeltaNet
 from montecarlo.post import Post
-from montecarlo.roofline import Work, intensity
+from montecarlo.roofline import Floats, Work, intensity
 from montecarlo.target import AttentionKind
 from studies import ablation, claims, exact
 from studies.columns import ATTENTION, ECONOMICS_BEST, ECONOMICS_GRID, GUTTERS, INTENSITY, LEDGER, MAP
@@ -142,8 +142,25 @@ def _best(built: Exact, batches: tuple[int, ...], surface: closed.Grid, fits: np
         "recommended": lengths[near],
         "speedup": best,
         "drafting_speedup": np.where(np.isfinite(drafted), drafted, np.nan),
+        **_at_rooflines(built, batches, filled, best),
     }
     return _labelled(built, columns, ECONOMICS_BEST).filter(pl.Series(np.ravel(some)))
+
+
+def _at_rooflines(built: Exact, batches: tuple[int, ...], gains: Floats, best: Floats) -> dict[str, Floats]:
+    """The length that rooflines choose, what they promise, and what it loses, given the `gains` [..., lengths]."""
+    if built.rooflines is built.prices:
+        return {name: np.full(best.shape, np.nan) for name in ("ideal_draft_length", "ideal_speedup", "regret_ideal")}
+    rooflines = closed.grid(built.rooflines, built.overlap, batches, built.contexts, built.lengths, built.terms)
+    promised = np.where(np.isfinite(gains), rooflines.speedup(built.tokens_per_step()), -np.inf)
+    chosen = np.argmax(promised, axis=-1)[..., None]
+    with np.errstate(invalid="ignore"):  # nothing fits: no row is kept
+        lost = 1 - np.take_along_axis(gains, chosen, axis=-1)[..., 0] / best
+    return {
+        "ideal_draft_length": np.asarray(built.lengths, np.float64)[chosen[..., 0]],
+        "ideal_speedup": promised.max(axis=-1),
+        "regret_ideal": lost,
+    }
 
 
 def _map(built: Exact, batches: tuple[int, ...], surface: closed.Grid, fits: np.ndarray | None) -> pl.DataFrame:
@@ -204,11 +221,11 @@ def _intensity(built: Exact) -> pl.DataFrame:
         return pl.DataFrame(schema=INTENSITY)
     tokens = np.asarray(TOKENS, np.float64)
     distinct = built.overlap.distinct(tokens, 1)
-    kernel, one = built.prices.experts(tokens, distinct), built.prices.experts(1.0, built.experts)
+    kernel, one = built.rooflines.experts(tokens, distinct), built.rooflines.experts(1.0, built.experts)
     assert kernel is not None
     assert one is not None
     # every token through every expert: as many FLOP per token as a layer that reads all weights for one token
-    every = _dense_flops(built.prices)
+    every = _dense_flops(built.rooflines)
     columns = {
         "tokens": tokens,
         "moe": intensity(kernel.work),
@@ -245,7 +262,7 @@ POST_MLA = MLA.of(heads=64, kv_rank=512, rope=64, nope=128, value=128, q_rank=10
 
 def _attention(built: Exact) -> Iterator[dict[str, Any]]:
     """Every kind of attention layer x context x window: work per sequence, intensity, and which side binds."""
-    prices = built.prices
+    prices = built.rooflines
     if isinstance(prices, Post):
         kinds: tuple[tuple[int, AttentionKind], ...] = ((prices.constants.layers, POST_MLA),)
         per_element, ridges = 1.0, {"bf16": prices.constants.ridge_bf16, "fp8": prices.constants.ridge_fp8}

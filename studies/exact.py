@@ -8,6 +8,7 @@ import numpy as np
 
 from montecarlo import closed
 from montecarlo.acceptance import Acceptance
+from montecarlo.achieved import Achieved
 from montecarlo.cost import Ideal
 from montecarlo.errors import InputError
 from montecarlo.overlap import Overlap
@@ -33,6 +34,13 @@ class Exact:
     lengths: tuple[int, ...]
     terms: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def rooflines(self) -> Ideal | Post:
+        """The prices without what an engine adds: those of the works themselves."""
+        if isinstance(self.prices, Achieved):
+            return Ideal(self.prices.target, self.prices.hardware, self.prices.drafter)
+        return self.prices
 
     def grid(self, batches: tuple[int, ...]) -> closed.Grid:
         """Step seconds of batches x contexts x lengths."""
