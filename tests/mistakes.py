@@ -68,7 +68,7 @@ for study_command in (
 mistake("scheduler", run("--scheduler", "tcp://node:8786"), "--scheduler", "not built yet")
 mistake("pdf", ["report", "@/out", "--pdf"], "--pdf", "not built yet")
 mistake("style", ["report", "@/out", "--style", "paper"], "--style", "not built yet")
-for what, given in (("prices", "achieved"), ("drafter", "mtp"), ("drafter", "dspark")):
+for what, given in (("drafter", "mtp"), ("drafter", "dspark")):
     mistake(f"{what} {given}", run(**{what: given}), f"{what} '{given}' is not built yet", "built: ")
 for what in ("devices", "tp", "ep"):
     mistake(f"{what} 2", run(**{what: "2"}), f"{what} = 2", "not built yet", "allowed: 1")

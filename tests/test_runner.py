@@ -277,7 +277,7 @@ def test_an_error_out_of_reach_is_said(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_what_has_no_error_needs_the_fewest_worlds(tmp_path: Path) -> None:
-    argv = sets(target="llama-3-8b", batch="4", draft_length="1")
+    argv = sets(target="llama-3-8b", batch="4", draft_length="1", prices="ideal")
     out = tmp_path / "out"
     assert invoke("run", "optimal-k", *argv, "--error", "0.001", "--out", str(out), "--quiet").code == 0
     assert pl.read_parquet(out / "results.parquet")["worlds"].to_list() == [64]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from montecarlo import exact
+from montecarlo.achieved import Achieved
 from studies import config, optimal_k, scenario, surfaces, tasks
 from studies.results import Results
 from studies.tasks import Arrays
@@ -260,7 +262,7 @@ def test_the_post_checks_no_memory() -> None:
 
 
 def test_a_dense_target_has_no_experts_and_no_monte_carlo_error() -> None:
-    found = studied(**CASES["dense"])
+    found = studied(**CASES["dense"], prices="ideal")
     for column in ("distinct_experts", "distinct_experts_se", "distinct_experts_uniform"):
         assert found["results"][column].null_count() == found["results"].height
     assert found["results"]["speedup_se"].unique().to_list() == [0.0]
@@ -268,6 +270,38 @@ def test_a_dense_target_has_no_experts_and_no_monte_carlo_error() -> None:
     assert found["results"]["p_loss"].is_in([0.0, 1.0]).all()
     assert found["results"]["routing"].unique().to_list() == ["none"]
     assert found["best"]["split_half_noise"].unique().to_list() == [0.0]
+
+
+def test_drawn_prices_spread_the_worlds_around_their_medians() -> None:
+    """Each world has the prices of its number; without their spread a study is that at the medians."""
+    keys = {"batch": "[4]", "draft_length": "[0, 2]", "context_tokens": "[1024]", "worlds": "40"}
+    drawn, ideal = studied(**keys), studied(**keys, prices="ideal")
+    wide, narrow = (
+        found["results"].filter(draft_length=2).select(width=pl.col("speedup_p95") - pl.col("speedup_p05")).item()
+        for found in (drawn, ideal)
+    )
+    assert wide > 5 * narrow
+    best, row = drawn["best"].row(0, named=True), ideal["results"].filter(draft_length=2).row(0, named=True)
+    promised = row["speedup"] if best["ideal_draft_length"] else 1.0
+    assert best["ideal_speedup"] == pytest.approx(promised, rel=1e-12)
+    assert best["regret_ideal"] >= 0
+    assert ideal["best"]["ideal_draft_length"].null_count() == 1
+
+
+def test_a_world_is_priced_by_the_terms_of_its_number() -> None:
+    """Seconds of a step of a dense target, world by world, by a list built from that world's terms alone."""
+    given = {"target": "llama-3-8b", "batch": "[2]", "draft_length": "[0, 3]", "drafter": "free", "worlds": "5"}
+    resolved = scenario.fill("optimal-k", config.resolve("optimal-k", None, [f"{k}={v}" for k, v in given.items()], {}))
+    built = scenario.build(resolved, 0)
+    assert built.priors is not None
+    assert isinstance(built.prices, Achieved)
+    seconds = []
+    for world in range(5):
+        prices = replace(built.prices, terms=built.priors.draw(resolved.seed, world))
+        seconds.append([float(prices.other_seconds(2, length, 4096)) for length in (0, 3)])
+    found = studied(**given)["results"]
+    np.testing.assert_allclose(found["step_seconds"], np.mean(seconds, axis=0), rtol=1e-12)
+    assert np.std(seconds, axis=0).min() > 0
 
 
 def test_a_grid_without_its_baseline_gives_the_same_speedup(base: Results) -> None:
@@ -304,11 +338,16 @@ def test_tokens_per_step_are_one_and_the_survivals() -> None:
 def test_uniform_routing_costs_what_the_exact_law_says(tail: str, batch: int) -> None:
     lengths = np.array([0, 1, 4])
     found, done = simulated(
-        batch=str(batch), draft_length="[0, 1, 4]", routing="uniform", tail=tail, worlds="48", drafter="fraction:0.2"
+        batch=str(batch),
+        draft_length="[0, 1, 4]",
+        routing="uniform",
+        tail=tail,
+        worlds="48",
+        drafter="fraction:0.2",
+        prices="ideal",
     )
-    resolved = scenario.fill(
-        "optimal-k", config.resolve("optimal-k", None, ["target=olmoe-1b-7b", "drafter=fraction:0.2"], {})
-    )
+    sets = ["target=olmoe-1b-7b", "drafter=fraction:0.2", "prices=ideal"]
+    resolved = scenario.fill("optimal-k", config.resolve("optimal-k", None, sets, {}))
     built = scenario.build(resolved, 0)
     tokens = batch * (lengths + 1)
     pmf = exact.distinct_pmf(built.experts, built.top_k, int(tokens.max()))[tokens]

@@ -20,6 +20,7 @@ from tests.test_walk import expected_steps
 
 GRID = {"batch": "[1, 4]", "draft_length": "[1, 3]", "context_tokens": "[2048]", "acceptance": "[0.7, 0.5, 0.4]"}
 SMALL = {"target": "olmoe-1b-7b", "world_requests": "16", "routing": "uniform", "drafter": "'fraction:0.1'"}
+ROOFLINES = {"prices": "ideal"}
 
 
 def resolved(trace: Path | None = None, **keys: str) -> Study:
@@ -94,10 +95,10 @@ def test_cells_agree_with_the_surface_where_it_is_exact() -> None:
     """Uniform routing and acceptance by depth: a step's seconds over an undrafted one's (short texts clip the last
     step, so tokens per step are fewer and a step 1 % cheaper), and distinct experts.
     """
-    study = resolved(draft_length="[0, 1, 3]", worlds="16")
+    study = resolved(draft_length="[0, 1, 3]", worlds="16", **ROOFLINES)
     built, blocks = prepared(study.model_dump_json(), 0), walked(study, worlds=16)
     found = cells.grid(built, walks.cells(built, 0, [blocks], [])).to_dicts()
-    surface = studied(**SMALL | GRID | {"draft_length": "[0, 1, 3]", "worlds": "16"})["results"].to_dicts()
+    surface = studied(**SMALL | GRID | ROOFLINES | {"draft_length": "[0, 1, 3]", "worlds": "16"})["results"].to_dicts()
     _, errors = mean_and_error(blocks["distinct"])
     for ours, theirs, error in zip(found, surface, errors.ravel(), strict=True):
         assert [ours[key] for key in ("batch", "draft_length")] == [theirs[key] for key in ("batch", "draft_length")]
