@@ -1,5 +1,6 @@
 """Priors of achieved prices: quantiles come back, draws are of (seed, world) alone, files stack, faults are named."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,6 +161,18 @@ def test_all_faults_of_a_file_are_said_at_once(written) -> None:
 def test_what_is_no_prices_file_is_refused(written, text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         prices.load(written(text), "h200-sxm", "bf16")
+
+
+def test_the_page_names_every_term_and_its_example_is_a_file(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "prices.md").read_text("utf-8")
+    assert not [name for name in NAMES if f"`{name}`" not in page]
+    (tmp_path / "mine.toml").write_text(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0])
+    terms = prices.load(str(tmp_path / "mine.toml"), "h200-sxm", "mxfp4").median()
+    given = (terms.largest_captured, terms.step_seconds, terms.bandwidth, terms.moe_layer_seconds)
+    assert given == pytest.approx((256, 0.0021, 0.83, 4.2e-5))
+    assert prices.load(str(tmp_path / "mine.toml"), "h100-sxm", "mxfp4").median().moe_layer_seconds == pytest.approx(
+        1.8e-5
+    )
 
 
 def test_a_name_that_is_none_is_refused() -> None:
