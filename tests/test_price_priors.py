@@ -99,6 +99,17 @@ def test_a_joint_has_its_medians_and_covariance(written) -> None:
     )
 
 
+def test_a_joint_of_one_term_is_that_term_alone(written) -> None:
+    """Symmetric quantiles in the log are a normal: the same world draws the same number either way."""
+    edges = 0.002 * np.exp(np.array([-0.3, 0.0, 0.3]))
+    alone = prices.load(written(f"[terms.step_seconds]\nquantiles = {edges.tolist()}"), "h200-sxm", "bf16")
+    spread = (0.3 / 1.6448536269514722) ** 2
+    joint = f"[joint]\nterms = ['step_seconds']\nmedian = [0.002]\ncovariance = [[{spread}]]"
+    together = prices.load(written(joint), "h200-sxm", "bf16")
+    for world in range(20):
+        assert together.draw(0, world).step_seconds == pytest.approx(alone.draw(0, world).step_seconds, rel=1e-12)
+
+
 def test_where_holds_for_its_hardware_and_experts_and_comes_last(written) -> None:
     given = written(
         "largest_captured = 64\n[terms.bandwidth]\nvalue = 0.5\n"
