@@ -86,50 +86,52 @@ class Achieved(Ideal):
         for kernel in super().layers(padded, cores, rows):
             kernel = replace(kernel, share=self.terms.bandwidth)
             if kernel.term != "attention":
-                kernel = self._with_states(kernel, rows if kernel.term == "lm_head" else padded)
+                states = rows if kernel.term == "lm_head" else padded
+                kernel = self._with_states(kernel, states, self.terms.activations)
             found.append(kernel)
         return found
 
     def experts(self, tokens: ArrayLike, distinct: ArrayLike) -> Kernel | None:
-        """The experts of all MoE layers; padding computes, and is taken to touch no further expert."""
+        """The experts of all MoE layers; padding computes, and is taken to touch no further expert.
+
+            bytes = (distinct + straggler (rows - distinct)) x bytes of an expert,    rows = tokens x top_k
+
+        A grouped product walks over tiles of rows; an expert with more rows than a tile has its weights read again.
+        How uneven rows are is not known to a price, so the straggler is a mean over them.
+        """
         padded, terms = self.padded(tokens), self.terms
         kernel = super().experts(padded, distinct)
         if kernel is None or self.target.moe is None:
             return None
-        copies = self.target.moe.top_k + (self.target.moe.shared_intermediate > 0)
+        moe = self.target.moe
+        again = np.maximum(np.subtract(np.multiply(moe.top_k, padded), distinct), 0.0)
+        expert = moe.expert(self.target.hidden) * BYTES[self.target.expert_format]
         launched = replace(
-            kernel, share=terms.expert_bandwidth, straggler=terms.straggler, fixed=terms.moe_layer_seconds
+            kernel,
+            work=Work(kernel.work.flops, np.add(kernel.work.bytes, terms.straggler * again * expert)),
+            share=terms.expert_bandwidth,
+            unhidden=terms.unhidden,
+            fixed=terms.moe_layer_seconds,
         )
-        return self._with_states(launched, np.multiply(copies, padded))
+        copies = np.multiply(moe.top_k + (moe.shared_intermediate > 0), padded)
+        return self._with_states(launched, copies, terms.expert_activations)
 
-    def _with_states(self, kernel: Kernel, rows: ArrayLike) -> Kernel:
+    def _with_states(self, kernel: Kernel, rows: ArrayLike, times: Scalar) -> Kernel:
         """With the seconds in which the states of `rows` tokens go in and out of matrix products of P parameters.
 
-            activations x rows (2 H + w) x 2 B / (share of bandwidth),    w = P / H = FLOP / (2 H rows)
+            times x rows (2 H + w) x 2 B / (share of bandwidth),    w = P / H = FLOP / (2 H rows)
 
         H goes in and comes out, the w = sum of the widths on the other side of H x w matrices between. Kernels of
         their own (norms, gathers, activation functions) move them, so they are not hidden behind the weights.
         """
-        if not np.any(self.terms.activations):
+        if not np.any(times):
             return kernel
         hidden = self.target.hidden
         elements = np.divide(kernel.work.flops, 2.0 * hidden) + np.multiply(2.0 * hidden, rows)
-        crossing = self.terms.activations * ACTIVATION_BYTES * elements / (kernel.share * self.bandwidth)
+        crossing = times * ACTIVATION_BYTES * elements / (kernel.share * self.bandwidth)
         return replace(kernel, fixed=kernel.fixed + crossing)
 
-    def kernels(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> list[Kernel]:
-        """All kernels of a verify but the experts, and what is fixed; shapes broadcast."""
-        tokens = np.multiply(batch, np.add(draft_length, 1.0))
-        found = super().kernels(batch, draft_length, context)
-        return [*found, self._fixed(batch, np.minimum(draft_length, 1.0), tokens)]
-
-    def ragged(self, queries: ArrayLike, context: ArrayLike) -> list[Kernel]:
-        """The same for sequences with their own `queries` and `context` [..., sequences]: works [...]."""
-        asked, _ = np.broadcast_arrays(np.asarray(queries, np.float64), context)
-        drafted = np.clip(asked.max(axis=-1) - 1.0, 0.0, 1.0)
-        return [*super().ragged(queries, context), self._fixed(asked.shape[-1], drafted, asked.sum(axis=-1))]
-
-    def _fixed(self, sequences: ArrayLike, drafted: ArrayLike, tokens: ArrayLike) -> Kernel:
+    def fixed(self, sequences: ArrayLike, drafted: ArrayLike, tokens: ArrayLike) -> list[Kernel]:
         """Seconds of a step that no kernel's roofline sees, launches of the MoE layers aside.
 
             step + sequences x sequence + drafted x drafted_step + layers x layer  [+ layers x eager_layer]
@@ -142,7 +144,7 @@ class Achieved(Ideal):
         if terms.largest_captured is not None:
             eager = np.greater(tokens, terms.largest_captured + 0.5)  # the slack of `padded`
             spent = spent + eager * (layers * terms.eager_layer_seconds)
-        return Kernel("fixed", 1, Work(0.0, 0.0), 1.0, fixed=spent)
+        return [Kernel("fixed", 1, Work(0.0, 0.0), 1.0, fixed=spent)]
 
     def draft_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
         """Seconds of drafting [s], given the undrafted target `step` [s]."""

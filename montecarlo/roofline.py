@@ -46,7 +46,7 @@ TERMS = ("projections", "attention", "router", "dense", "experts", "lm_head", "f
 class Kernel:
     """`count` kernels alike: the term they belong to, the work of one, the peak it runs at [FLOP/s].
 
-    share: achieved share of the bandwidth; straggler: as in `seconds`; fixed: seconds of one beside its roofline [s].
+    share: achieved share of the bandwidth; unhidden: as in `seconds`; fixed: seconds of one beside its roofline [s].
     """
 
     term: str
@@ -54,22 +54,22 @@ class Kernel:
     work: Work
     peak: Scalar
     share: Scalar = 1.0
-    straggler: Scalar = 0.0
+    unhidden: Scalar = 0.0
     fixed: Scalar = 0.0
 
     def each(self, bandwidth: float) -> Floats:
         """Seconds [s] of one of them at `bandwidth` [B/s]."""
-        return seconds(self.work, self.peak, self.share * bandwidth, self.straggler) + self.fixed
+        return seconds(self.work, self.peak, self.share * bandwidth, self.unhidden) + self.fixed
 
     def seconds(self, bandwidth: float) -> Floats:
         """Seconds [s] of all of them at `bandwidth` [B/s]."""
         return self.count * self.each(bandwidth)
 
 
-def seconds(work: Work, peak: ArrayLike, bandwidth: ArrayLike, straggler: Scalar = 0.0) -> Floats:
+def seconds(work: Work, peak: ArrayLike, bandwidth: ArrayLike, unhidden: Scalar = 0.0) -> Floats:
     """Seconds [s] of one kernel at `peak` [FLOP/s] and `bandwidth` [B/s]; shapes broadcast.
 
-    straggler q, between 0 and 1: how much of the shorter time is not hidden behind the longer one,
+    unhidden q, between 0 and 1: how much of the shorter time is not hidden behind the longer one,
 
         longer (1 + (shorter / longer)^(1/q))^q
 
@@ -77,11 +77,11 @@ def seconds(work: Work, peak: ArrayLike, bandwidth: ArrayLike, straggler: Scalar
     """
     compute, memory = np.divide(work.flops, peak), np.divide(work.bytes, bandwidth)
     longer = np.maximum(compute, memory)
-    if not np.any(straggler):
+    if not np.any(unhidden):
         return longer
     ratio = np.minimum(compute, memory) / np.where(longer > 0, longer, 1.0)
-    lost = np.maximum(straggler, 1e-3)  # 2^.001: nothing
-    return np.where(np.greater(straggler, 0), longer * (1 + ratio ** (1 / lost)) ** lost, longer)
+    lost = np.maximum(unhidden, 1e-3)  # 2^.001: nothing
+    return np.where(np.greater(unhidden, 0), longer * (1 + ratio ** (1 / lost)) ** lost, longer)
 
 
 def intensity(work: Work) -> Floats:

@@ -14,8 +14,8 @@ from montecarlo.errors import InputError
 from montecarlo.roofline import Scalar
 
 SHARES = ("bandwidth", "expert_bandwidth", "peak_bf16", "peak_fp8", "peak_fp4", "peak_widened")
-PARTS = ("straggler", "kv_reads")
-TIMES = ("activations",)
+PARTS = ("unhidden", "kv_reads", "straggler")
+TIMES = ("activations", "expert_activations")
 SECONDS = (
     "step_seconds",
     "sequence_seconds",
@@ -34,9 +34,10 @@ class Terms:
 
     Of the device: `bandwidth` of dense layers, attention and drafter, `expert_bandwidth` of experts; `peak_bf16`,
     `peak_fp8`, `peak_fp4`, and `peak_widened` of 4-bit weights widened to bf16 in the kernel. Of the kernels:
-    `straggler` (roofline.seconds) of experts; `kv_reads`, 0 where KV is read once per step, 1 where once per query
-    token; `activations`, how many times each state that goes in or out of a matrix product crosses memory (2: written
-    once and read once).
+    `unhidden` (roofline.seconds) of experts; `straggler`, how many times the weights of an expert are read again for
+    each of its rows after the first, the mean over busy and idle experts; `kv_reads`, 0 where KV is read once per
+    step, 1 where once per query token; `activations`, how many times each state that goes in or out of a matrix
+    product crosses memory (2: written once and read once), `expert_activations` those of experts.
 
     Seconds per step: `step_seconds`; `sequence_seconds` for each sequence; `drafted_step_seconds` more where there
     are drafts; `layer_seconds` for each layer, `moe_layer_seconds` for each MoE layer; `pass_seconds` for each pass
@@ -50,9 +51,11 @@ class Terms:
     peak_fp8: Scalar = 1.0
     peak_fp4: Scalar = 1.0
     peak_widened: Scalar = 1.0
-    straggler: Scalar = 0.0
+    unhidden: Scalar = 0.0
     kv_reads: Scalar = 0.0
+    straggler: Scalar = 0.0
     activations: Scalar = 0.0
+    expert_activations: Scalar = 0.0
     step_seconds: Scalar = 0.0
     sequence_seconds: Scalar = 0.0
     drafted_step_seconds: Scalar = 0.0

@@ -113,11 +113,13 @@ class Priors:
         return Terms.of(**found, largest_captured=largest)
 
 
-def _link(name: str, value: Any) -> Any:
+def link(name: str, value: Any) -> Any:
+    """`value` on the scale it is normal on."""
     return logit(value) if name in SHARES + PARTS else np.log(value)
 
 
-def _unlink(name: str, value: float) -> float:
+def unlink(name: str, value: float) -> float:
+    """The value of a term from the scale it is normal on."""
     return float(expit(value) if name in SHARES + PARTS else np.exp(value))
 
 
@@ -125,19 +127,19 @@ def _value(name: str, term: Term, normal: float) -> float:
     if term.quantiles is None:
         assert term.value is not None
         return term.value
-    low, middle, high = _link(name, np.asarray(term.quantiles))
-    return _unlink(name, middle + normal / EDGE * (high - middle if normal > 0 else middle - low))
+    low, middle, high = link(name, np.asarray(term.quantiles))
+    return unlink(name, middle + normal / EDGE * (high - middle if normal > 0 else middle - low))
 
 
 def _together(joint: Joint, normals: np.ndarray) -> dict[str, float]:
     moved = np.linalg.cholesky(np.asarray(joint.covariance)) @ normals[[NAMES.index(name) for name in joint.terms]]
     each = zip(joint.terms, joint.median, moved, strict=True)
-    return {name: _unlink(name, _link(name, median) + float(more)) for name, median, more in each}
+    return {name: unlink(name, link(name, median) + float(more)) for name, median, more in each}
 
 
 def load(given: str, hardware: str, experts: str | None) -> Priors:
     """The priors `achieved`, or those with the file `given` on top, on a device (id) for experts of a format."""
-    files = [_shipped()]
+    files = [shipped()]
     if given.endswith(".toml"):
         files.append(read(Path(given)))
     elif given != "achieved":
@@ -151,7 +153,8 @@ def load(given: str, hardware: str, experts: str | None) -> Priors:
     return Priors(tuple(sections))
 
 
-def _shipped() -> File:
+def shipped() -> File:
+    """The priors of the package."""
     text = resources.files(__name__).joinpath("achieved.toml").read_text("utf-8")
     return File.model_validate(tomlkit.parse(text).unwrap())
 
