@@ -26,7 +26,7 @@ Sums = Mapping[str, np.ndarray]
 SPAN = 32  # steps of a stretch
 
 
-def of_clusters(values: Floats, cluster: Integers, group: Integers, groups: int) -> dict[str, np.ndarray]:
+def of_clusters(values: Floats, cluster: Integers, group: Integers, groups: int) -> Sums:
     """Sums over clusters, by group [groups]; cluster [steps], numbered from 0; group [clusters]."""
     size = np.bincount(cluster).astype(np.float64)
     total, squares = np.bincount(cluster, values), np.bincount(cluster, values**2)
@@ -56,7 +56,7 @@ def variances(held: Sums) -> np.ndarray:
     return np.stack([(msb - msw) / (msb + (n_0 - 1) * msw), of_means / (variance * held["inverse"] / k)], axis=-1)
 
 
-def of_stretches(values: Floats, request: Integers, group: Integers, groups: int) -> dict[str, np.ndarray]:
+def of_stretches(values: Floats, request: Integers, group: Integers, groups: int) -> Sums:
     """Sums over steps and over stretches, by group [groups]; request [steps] in order; group [requests]."""
     sums = {
         name: np.bincount(group[request], column, minlength=groups)
@@ -78,8 +78,8 @@ def variance_of_stretches(held: Sums) -> np.ndarray:
     return (joint / (SPAN * single))[..., None]
 
 
-def of_lags(values: Floats, turn: Integers, group: Integers, groups: int, lags: Sequence[int]) -> dict[str, np.ndarray]:
-    """Sums over pairs of steps by group [groups, lags], and over steps; turn [steps] from 0, in order; group [turns]."""
+def of_lags(values: Floats, turn: Integers, group: Integers, groups: int, lags: Sequence[int]) -> Sums:
+    """Sums over pairs by group [groups, lags], and over steps; turn [steps] from 0; group [turns]."""
     size = np.bincount(turn).astype(np.float64)
     apart, of = values - (np.bincount(turn, values) / size)[turn], group[turn]
     products, bias, pairs = (np.zeros((groups, len(lags))) for _ in range(3))
