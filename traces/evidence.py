@@ -8,7 +8,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tomlkit
 
 KEYS = {"fitted_to", "held_out", "other_lengths"}
@@ -30,7 +29,7 @@ def _inline(row: Row) -> str:
 def _value(value: Any) -> str:
     """TOML of a value; figures have four digits."""
     if isinstance(value, float):
-        return np.format_float_positional(value, 4, fractional=False, trim="0") if np.isfinite(value) else str(value)
+        return repr(float(f"{value:.4g}"))
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_value, value)) + "]"
     return tomlkit.item(value).as_string()

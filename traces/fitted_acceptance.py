@@ -51,8 +51,8 @@ Fitted by `draftodds trace fit` (traces/fit_acceptance.py) to {log.requests:,} r
 {int(log.tokens.sum()):,} tokens of trace {trace.digest}, read as {trace.info["acceptance"]["format"]}.""",
         limits=f"""
 Drafted {log.draft_length} ahead; other lengths carry the errors of what trades off (correlation, other_lengths).
-Standard errors are clustered by request; those of time scales are of their logarithm. {" ".join(notes)}
-{_undetermined(whole)}""",
+Standard errors are clustered by request; those of time scales are of their logarithm.
+{chr(10).join([*notes, _undetermined(whole)])}""",
     )
     evidences = [
         evidence.table("fitted_to", said),

@@ -67,7 +67,8 @@ Fitted by `draftodds trace fit` (traces/fit_routing.py, {SIMULATION.requests:,} 
 {trace.digest}, read as {trace.info["format"]}.""",
         limits=f"""
 One model on one traffic. Fitted to overlap up to {LAGS[-1]} tokens apart: beyond, it is extrapolated. Layers are
-independent given where sections end. nan: a part at 0 has no error. {" ".join(notes)}""",
+independent given where sections end. nan: a part at 0 has no error.
+{chr(10).join(notes)}""",
     )
     tables = [
         evidence.table("fitted_to", {"trace": trace.digest, **seen, "layers": layers}),

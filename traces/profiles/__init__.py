@@ -10,6 +10,7 @@ A profile says where its numbers come from (`source`) and where they stop (`limi
 Of any kind, a profile that `draftodds trace fit` wrote also says how well it is known (traces/evidence.py).
 """
 
+import hashlib
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
@@ -73,6 +74,12 @@ def load(name: str) -> Profile:
         )
     words = {word: " ".join(str(read.get(word, "")).split()) for word in ("title", "source", "limits")}
     return Profile(kind, str(read.get("id", name)), **words, numbers={k: v for k, v in read.items() if k in KEYS[kind]})
+
+
+def digest(name: str) -> str:
+    """SHA-256 of the profile's file, in hexadecimal."""
+    file = resources.files(__name__).joinpath(f"{name}.toml") if name in shipped() else Path(name)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def acceptance(profile: Profile) -> Acceptance:
