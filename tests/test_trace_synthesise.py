@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pytest
 
 from montecarlo.difficulty import Difficulty
 from tests.statistics import all_within, refused
-from tests.test_cli import contents, invoke, tiny
-from traces import profiles
+from tests.test_cli import contents, invoke
+from traces import by_depth, profiles, replay
 from traces.store import Trace
 from traces.synthesise import synthesise
 from traces.synthesise_steps import steps
@@ -46,7 +45,7 @@ def test_routing_is_the_samplers_own_and_more_leaves_what_is_there(tmp_path: Pat
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        made(tmp_path / name, "gpt-oss-20b", 3, 5)
+        made(tmp_path / name, "gpt-oss-20b", 3, 20)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
@@ -64,12 +63,15 @@ def test_another_target_has_its_own_experts_and_groups(tmp_path: Path) -> None:
     assert groups(next(iter(synthesise(process, 2, 12, 0)))).max() > 4
 
 
-def test_a_replay_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reports.page.render", lambda folder: [])
-    made(tmp_path / "t", "gpt-oss-20b", 8, 24, "--target", "olmoe-1b-7b")
-    found = invoke(*tiny(tmp_path / "out", "--quiet", "--trace", str(tmp_path / "t"), worlds="2", world_requests="4"))
-    assert found.code == 0, found.err
-    assert set(pl.read_parquet(tmp_path / "out" / "results.parquet")["routing"]) == {"trace"}
+def test_a_replay_takes_it(tmp_path: Path) -> None:
+    made(tmp_path / "t", "gpt-oss-20b", 3, 20)
+    text, notes = replay.read(tmp_path / "t", layers=24, experts=32, top_k=4)
+    assert (text.requests, text.lengths.tolist(), notes) == (3, [20, 20, 20], [])
+    assert replay.holds(tmp_path / "t") == {"routing"}
+    (tmp_path / "p.toml").write_text(BY_DEPTH)
+    made(tmp_path / "a", str(tmp_path / "p.toml"), 64, 100, "--draft-length", "3")
+    law, _ = by_depth.acceptance(tmp_path / "a")
+    np.testing.assert_allclose(law.hazards, [0.8, 0.5, 1.0], atol=0.05)
 
 
 def test_steps_are_a_walk_over_each_text(tmp_path: Path) -> None:
@@ -117,6 +119,6 @@ def test_long_texts_that_would_not_fit_are_refused(tmp_path: Path) -> None:
 
 
 def test_notes_name_the_profile_and_its_limits(tmp_path: Path) -> None:
-    made(tmp_path / "t", "gpt-oss-20b", 1, 2)
+    made(tmp_path / "t", "gpt-oss-20b", 1, 20)
     notes = json.loads((tmp_path / "t" / "trace.json").read_text())["notes"]
     assert notes[0].startswith("Synthesised from profile gpt-oss-20b, topical-sticky routing of gpt-oss-20b")

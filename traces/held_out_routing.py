@@ -4,8 +4,8 @@
     distinct of n tokens   of a window of n tokens of one request
     B requests x n tokens  distinct experts of B requests drawn alike, with a window of n tokens anywhere in each
 
-Requests are dealt into two halves, category by category, and each half is predicted by the fit to the other. Beside it
-what popularity alone says (the other half's shares, tokens independent), and what uniform routing says.
+Requests are dealt into two halves, category by category (and long ones apart), and each half is predicted by the fit to
+the other. Beside it what popularity alone says (the other half's shares, tokens independent), and uniform routing.
 """
 
 from collections.abc import Callable
@@ -53,14 +53,15 @@ def held_out(
 
     category [requests]; `counted` is put around what simulates, to show how far it has come.
     """
-    half = folds(category, 2)
+    half = folds(2 * category + (text.lengths > LAGS[-1]), 2)
     requests = [np.flatnonzero(half == one) for one in (0, 1)]
+    fewest = min(int(np.sum(text.lengths[some] >= max(DEPTHS))) for some in requests)
+    batches = tuple(batch for batch in BATCHES if batch <= fewest)
     seen = [statistics(text, experts, some) for some in requests]
     truth, errors, predicted, popularity = [], [], [], []
     for one in (0, 1):
         found = fit(seen[1 - one], simulation=counted(TRAINING), start=whole, rounds=1)
         model = PREDICTION.text(found.parameters.routing)
-        batches = tuple(batch for batch in BATCHES if batch <= min(map(len, requests)))
         truth.append(figures(seen[one]) | batch_windows(text, experts, requests[one], one, batches))
         errors.append(_errors(seen[one]))
         everyone = np.arange(model.requests)
@@ -130,7 +131,6 @@ def batch_windows(
     """
     rng, most, deepest = np.random.default_rng(seed), max(batches), max(DEPTHS)
     long = requests[text.lengths[requests] >= deepest]
-    batches = tuple(batch for batch in batches if batch <= len(long))
     chosen = np.stack([rng.permutation(long)[:most] for _ in range(draws)])
     first = text.start[chosen] + (rng.random(chosen.shape) * (text.lengths[chosen] - deepest + 1)).astype(int)
     found: Figures = {}
