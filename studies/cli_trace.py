@@ -8,13 +8,15 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from montecarlo.errors import InputError
-from studies import catalog, cli_describe
+from studies import catalog, cli_describe, cli_fit, cli_synthesise
 from traces import importers, store
 from traces.request import Shape
 
 app = typer.Typer(help="Recorded traces.")
 app.command("describe")(cli_describe.command)
-NOT_BUILT = {"fit": "fitting", "synthesise": "synthesising", "capture": "capturing"}
+app.command("fit")(cli_fit.command)
+app.command("synthesise")(cli_synthesise.command)
+NOT_BUILT = {"capture": "capturing"}
 
 
 @app.callback()

@@ -59,12 +59,39 @@ mistake("acceptance profile as routing", run(routing="gpt-oss-20b-eagle-3"), "ac
 # Known, and refused by name because they are not built.
 for study_command in (
     ["compare", "a", "b"],
-    ["trace", "fit", "t", "--out", "p.toml"],
-    ["trace", "synthesise", "p.toml"],
     ["trace", "capture"],
     ["calibrate", "b.json"],
 ):
     mistake(f"command {' '.join(study_command)}", study_command, f"draftodds {study_command[0]}", "not built yet")
+fit, make = ["trace", "fit", "@/t", "--out"], ["trace", "synthesise"]
+made = ["--requests", "2", "--tokens", "9", "--out", "@/t"]
+mistake("fit of nothing", [*fit, "@/p.toml"], "@/t"[2:], "does not exist", "trace import")
+mistake("fit to no profile", [*fit, "@/p.txt"], "p.txt", ".toml")
+mistake("fit over a profile", [*fit, "@/p.toml"], "p.toml", "left as it is", "--out", **{"p.toml": b"x = 1"})
+mistake("fit below a file", [*fit, "@/f/p.toml"], "f/p.toml", "is no folder", f=b"")
+mistake("fit without a profile", ["trace", "fit", "@/t"], "--out")
+mistake("synthesise of no profile", [*make, "gpt-oss", *made], "'gpt-oss' is no profile", "gpt-oss-20b")
+mistake("synthesise of overlap", [*make, "qwen3.6-35b-a3b", *made], "overlap", "only routing and acceptance")
+mistake("synthesise over a trace", [*make, "gpt-oss-20b", *made], "left as it is", **{"t/x": b""})
+mistake("synthesise of no tokens", [*make, "gpt-oss-20b", *made, "--tokens", "0"], "2 requests of 0 tokens")
+mistake("synthesise with a seed below 0", [*make, "gpt-oss-20b", *made, "--seed", "-1"], "seed -1")
+mistake("synthesise, no target", [*make, "gpt-oss-20b", *made, "--target", "gpt"], "unknown target 'gpt'")
+mistake("synthesise, dense target", [*make, "gpt-oss-20b", *made, "--target", "llama-3-8b"], "llama-3-8b", "dense")
+mistake("synthesise routing drafted", [*make, "gpt-oss-20b", *made, "--draft-length", "3"], "drafts nothing")
+mistake(
+    "synthesise acceptance undrafted", [*make, "eagle-1-vicuna-7b", *made], "--draft-length", "num_speculative_tokens"
+)
+mistake("synthesise acceptance drafted 0", [*make, "eagle-1-vicuna-7b", *made, "--draft-length", "0"], "1 to 1,024")
+mistake(
+    "synthesise acceptance of a target",
+    [*make, "eagle-1-vicuna-7b", *made, "--draft-length", "3", "--target", "gpt-oss-20b"],
+    "leave out --target",
+)
+mistake(
+    "synthesise acceptance of one token",
+    [*make, "eagle-1-vicuna-7b", *made, "--draft-length", "3", "--tokens", "1"],
+    "2 tokens",
+)
 mistake("scheduler", run("--scheduler", "tcp://node:8786"), "--scheduler", "not built yet")
 mistake("pdf", ["report", "@/out", "--pdf"], "--pdf", "not built yet")
 mistake("style", ["report", "@/out", "--style", "paper"], "--style", "not built yet")

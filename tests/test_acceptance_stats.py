@@ -7,7 +7,8 @@ import pytest
 
 from tests.logs import spec_bench
 from tests.statistics import mean_and_error, refused, within
-from traces.acceptance_stats import figures, icc, lag_one, spread
+from traces.acceptance_stats import figures
+from traces.spread import icc, lag_one, variance_32
 from traces.step_log import StepLog
 
 
@@ -54,15 +55,15 @@ def test_lag_one_is_unbiased_in_short_series(rho: float) -> None:
     refused(within, float(mean), rho - 1 / 30, float(error), largest=0.002)
 
 
-def test_spread_is_one_for_independent_steps_and_more_for_a_shared_part() -> None:
+def test_variance_32_is_one_for_independent_steps_and_more_for_a_shared_part() -> None:
     random = np.random.default_rng(0)
-    turn = np.repeat(np.arange(4000), 70)  # two blocks of 32 each, six steps left over
-    noise = random.standard_normal(len(turn))
-    sums = noise.reshape(4000, 70)[:, :64].reshape(-1, 32).sum(axis=1)
-    within(spread(turn, noise), 1.0, np.sqrt(2 / len(sums)), largest=0.02)
-    shared = noise + 0.5 * random.standard_normal(4000)[turn]
-    within(spread(turn, shared), (1 + 32 * 0.25) / 1.25, 0.11, largest=0.2)
-    assert np.isnan(spread(np.arange(10), np.ones(10)))
+    request = np.repeat(np.arange(4000), 70)  # 39 stretches each, the first and the last apart
+    noise = random.standard_normal(len(request))
+    within(variance_32(request, noise), 1.0, np.sqrt(2 / 8000), largest=0.02)
+    shared = noise + 0.5 * random.standard_normal(4000)[request]
+    within(variance_32(request, shared), (1 + 32 * 0.25) / 1.25, 0.15, largest=0.2)
+    refused(within, variance_32(request, shared), 1.0, np.sqrt(2 / 8000), largest=0.02)
+    assert np.isnan(variance_32(np.arange(10), np.ones(10)))
 
 
 def test_survival_counts_only_steps_that_drafted_so_deep_and_were_not_cut() -> None:

@@ -10,7 +10,7 @@ from scipy.stats import f_oneway, norm
 
 from tests.described_traces import described, logged, stepped
 from tests.statistics import refused, within
-from traces.describe import spread
+from traces import spread
 
 Turns = list[list[list[int]]]
 

@@ -5,10 +5,10 @@ import pytest
 
 from montecarlo.text import Text
 from tests.bench.routing_coverage import TOKENS, TRUTH
-from tests.bench.routing_folds import SHOWN, batch_windows, independent
 from tests.statistics import all_within, refused
 from traces import profiles
 from traces.fit_routing import Fit, Simulation, fit
+from traces.held_out_routing import SHOWN, batch_windows, independent
 from traces.routing_statistics import LAGS, WINDOWS, statistics
 from traces.synthesise import synthesise
 
@@ -56,7 +56,7 @@ def test_the_shipped_profile_is_that_of_the_trace(gpt_oss_20b: Text) -> None:
 
     def named(means: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         overlap = {f"overlap at lag {g}": means["overlap"][LAGS.index(g)] for g in SHOWN}
-        return overlap, {f"distinct of {n}": means["distinct"][i] for i, n in enumerate(WINDOWS)}
+        return overlap, {f"distinct of {n} tokens": means["distinct"][i] for i, n in enumerate(WINDOWS)}
 
     load = statistics(gpt_oss_20b, 32).load
     plain = independent(4 * load)
@@ -72,7 +72,7 @@ def test_the_shipped_profile_is_that_of_the_trace(gpt_oss_20b: Text) -> None:
     refused(_close, {what: plain[what] / value for what, value in distinct.items()}, ones, 0.05, np.inf)
     batches = (1, 4, 16, 64)
     measured, model = (
-        batch_windows(text, np.arange(text.requests), 5, batches=batches) for text in (gpt_oss_20b, synthetic)
+        batch_windows(text, 32, np.arange(text.requests), 5, batches) for text in (gpt_oss_20b, synthetic)
     )
     off = [model[what].mean() / measured[what].mean() - 1 for what in measured]
     assert np.abs(off).max() <= 0.03

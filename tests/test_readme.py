@@ -38,6 +38,7 @@ def test_the_readme_shows_commands() -> None:
 def test_the_readmes_commands_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str) -> None:
     from reports import page
     from studies import results, runner
+    from traces import fitted_routing, synthesise_trace
 
     class Reached(Exception):
         pass
@@ -48,10 +49,15 @@ def test_the_readmes_commands_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(runner, "enter", reached)
     monkeypatch.setattr(results, "read", reached)
     monkeypatch.setattr(page, "render", reached)
+    monkeypatch.setattr(fitted_routing, "fitted", reached)
+    monkeypatch.setattr(synthesise_trace, "synthesise_trace", reached)
     monkeypatch.chdir(ROOT)
     if "responses.jsonl" in line or "traces/mine" in line:
         monkeypatch.chdir(tmp_path)
         _recorded(tmp_path, "responses.jsonl" in line)
+    if "=routing.toml" in line:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "routing.toml").write_bytes((ROOT / "traces" / "profiles" / "gpt-oss-20b.toml").read_bytes())
     argv = shlex.split(line, comments=True)[1:]
     for word in argv:
         if word.startswith("../") and not (ROOT / word).exists():

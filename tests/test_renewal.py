@@ -10,7 +10,7 @@ from montecarlo.difficulty import Difficulty, sample
 from montecarlo.keys import Stream, key
 from tests.bench.renewal import CHAINS, FAR, LAG_ONE
 from tests.statistics import mean_and_error, within
-from traces.acceptance_stats import lag_one
+from traces.spread import lag_one
 from traces.step_log import StepLog, walked
 
 FITTED = {

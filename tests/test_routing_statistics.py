@@ -46,6 +46,13 @@ def test_every_statistic_equals_a_plain_loop(experts: int) -> None:
         uses = np.bincount([e for one in sets for token in one for e in token], minlength=experts)
         np.testing.assert_allclose(found.load[layer], uses / uses.sum())
     np.testing.assert_allclose(influence.sum(axis=0), 0, atol=1e-12)
+    apart = np.concatenate(
+        [np.repeat(text.experts[:1], 5, axis=0), text.experts[:70], text.experts[:9], text.experts[70:]]
+    )
+    start = np.array([5, 84, 154, 157, 158])  # tokens between requests, as a replay leaves out prompts: never read
+    gaps = statistics(Text(apart, start, np.array(lengths)), experts)
+    np.testing.assert_array_equal(gaps.overlap, found.overlap)
+    np.testing.assert_array_equal(gaps.load, found.load)
     some = statistics(text, experts, np.array([1, 4]))
     both = statistics(Text.of(experts=text.experts[np.r_[70:140, 144:224]], start=np.array([0, 70, 150])), experts)
     np.testing.assert_array_equal(some.moments()[0], both.moments()[0])

@@ -20,6 +20,7 @@ request r moves it by A influence_r; the squares sum to its variance, the simula
 Liang and Zeger, Biometrika 73(1), 1986). A part at its bound (0: absent) has no such error.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,12 +80,15 @@ class Simulation:
     tokens: int = 96
     seed: int = 0
 
-    def __call__(self, process: Routing) -> Statistics:
-        """The statistics of a synthesised text."""
+    def text(self, process: Routing) -> Text:
+        """A synthesised text."""
         blocks = list(synthesise(process, self.requests, self.tokens, self.seed))
         experts = np.concatenate([block.reshape(-1, *block.shape[2:]) for block in blocks])
-        start = np.arange(0, len(experts) + 1, self.tokens)
-        return statistics(Text.of(experts=experts, start=start), process.accept.shape[1])
+        return Text.of(experts=experts, start=np.arange(0, len(experts) + 1, self.tokens))
+
+    def __call__(self, process: Routing) -> Statistics:
+        """The statistics of a synthesised text."""
+        return statistics(self.text(process), process.accept.shape[1])
 
 
 @dataclass(frozen=True)
@@ -109,10 +113,13 @@ class Fit:
         return error[:-1].reshape(-1, len(NAMES)), float(error[-1])
 
 
+Simulate = Callable[[Routing], Statistics]
+
+
 def fit(
     measured: Statistics,
     *,
-    simulation: Simulation | None = None,
+    simulation: Simulate | None = None,
     start: Fit | None = None,
     rounds: int = 2,
 ) -> Fit:
@@ -166,7 +173,7 @@ def _guess(moments: np.ndarray) -> np.ndarray:
     return np.clip(0.35 * np.stack(parts, axis=1), np.maximum(LOW, 0), HIGH / 2)
 
 
-def _slopes(at: Parameters, found: np.ndarray, simulate: Simulation) -> np.ndarray:
+def _slopes(at: Parameters, found: np.ndarray, simulate: Simulate) -> np.ndarray:
     """J [M, L, 6]: the moments' slopes in the five parameters of their own layer and in log section_tokens."""
     columns = []
     for name, size in enumerate(STEPS):

@@ -4,6 +4,7 @@
     shares | skew       per layer, the share of all choices of each expert by rank [%]; or popularity ~ rank^skew
     concentration, background, section_concentration, stickiness    per layer; section_tokens: one number
     standard_errors     of these, in the same units (nan: at its bound, where there is none)
+    correlation         names, matrix: of the estimates of one layer, mean over layers
 
 Carried over to another model (a stated assumption): layers by relative depth; the weights that give the shares on
 the model they were measured on, by relative rank (their logarithm interpolated); concentrations per expert;
@@ -14,15 +15,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import tomlkit
 
 from montecarlo import exact
 from montecarlo.errors import InputError, whole
 from montecarlo.routing import Routing
 from traces.fit import power_popularity
-from traces.fit_routing import Fit
+from traces.fit_routing import NAMES, Fit
 
 BY_LAYER = {"concentration": np.inf, "background": 0.0, "section_concentration": np.inf, "stickiness": 0.0}
-KEYS = {"experts", "top_k", "shares", "skew", "section_tokens", "standard_errors", *BY_LAYER}
+KEYS = {"experts", "top_k", "shares", "skew", "section_tokens", "standard_errors", "correlation", *BY_LAYER}
 
 
 def process(name: str, numbers: Mapping[str, Any], *, layers: int, experts: int, top_k: int) -> Routing:
@@ -102,8 +104,11 @@ def document(fit: Fit, *, id: str, title: str, source: str, limits: str) -> str:
         "section_concentration": "of the popularity of a section of the text around its request's",
         "stickiness": "probability that a slot keeps the previous token's expert",
     }
-    lines = ['kind = "routing"', f'id = "{id}"', f'title = "{title}"', f'source = """\n{source}\n"""']
-    lines += [f'limits = """\n{limits}\n"""', "# the model it was fitted on", f"experts = {routing.accept.shape[1]}"]
+    said_of = {"id": tomlkit.string(id), "title": tomlkit.string(title)}
+    for key, words in {"source": source, "limits": limits}.items():
+        said_of[key] = tomlkit.string(f"\n{words.strip()}\n", multiline=True)
+    lines = ['kind = "routing"', *(f"{key} = {words.as_string()}" for key, words in said_of.items())]
+    lines += ["# the model it was fitted on", f"experts = {routing.accept.shape[1]}"]
     lines += [f"top_k = {routing.top_k}", "", "# mean tokens of a section"]
     lines += [f"section_tokens = {fit.parameters.section_tokens:.2f}"]
     for name, (value, _) in values.items():
@@ -112,7 +117,26 @@ def document(fit: Fit, *, id: str, title: str, source: str, limits: str) -> str:
     lines += ["  [" + _numbers(100 * row, 3) + "]," for row in shares] + ["]", "", "[standard_errors]"]
     lines += [f"section_tokens = {tokens_error * fit.parameters.section_tokens:.2f}"]
     lines += [_rows(name, wrong, digits[name]) for name, (_, wrong) in values.items()]
+    lines += ["", "[correlation]", "names = [" + ", ".join(f'"{name}"' for name in values) + "]", "matrix = ["]
+    lines += ["  [" + _numbers(row, 2) + "]," for row in correlation(fit)] + ["]"]
     return "\n".join(lines) + "\n"
+
+
+def correlation(fit: Fit) -> np.ndarray:
+    """Correlation of the estimates BY_LAYER of one layer [4, 4], mean over layers where both are within their range.
+
+    What is 0 is at the end of its range; nan where no layer has both.
+    """
+    layers = len(fit.parameters.layer)
+    blocks = fit.covariance[:-1, :-1].reshape(layers, len(NAMES), layers, len(NAMES))
+    own = blocks[np.arange(layers), 1:, np.arange(layers), 1:]
+    error = np.sqrt(np.diagonal(own, axis1=1, axis2=2))
+    error = np.where((fit.parameters.layer[:, 1:] > 0) & (error > 0), error, np.nan)
+    sign = np.array([-1, 1, -1, 1])  # the fit's topic and section fall with the concentrations
+    each = own * np.outer(sign, sign) / (error[:, :, None] * error[:, None])
+    known = np.isfinite(each)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, each, 0.0).sum(axis=0) / known.sum(axis=0))
 
 
 def _numbers(values: Iterable[float], digits: int) -> str:

@@ -126,7 +126,7 @@ def _batches(text: Text, requests: np.ndarray) -> Iterator[tuple[slice, np.ndarr
         last = first + 1
         while last < len(requests) and lengths[last] == lengths[first] and (last + 1 - first) * lengths[first] <= BATCH:
             last += 1
-        rows = [text.experts[text.start[r] : text.start[r + 1]] for r in requests[first:last]]
+        rows = [text.experts[text.start[r] : text.start[r] + lengths[first]] for r in requests[first:last]]
         yield slice(first, last), np.stack(rows)
         first = last
 

@@ -4,6 +4,7 @@ A step starts at the last emitted token t, drafts tokens t+1 .. t+drafted, and a
 one more token is emitted: the correction in place of the first rejected draft, or the bonus after the last.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +88,16 @@ class StepLog:
         at = np.repeat(bounds[chosen] - (ends - counts), counts) + np.arange(ends[-1])
         columns = (self.turn[at], self.drafted[at], self.accepted[at], self.cut[at])
         return StepLog(np.repeat(np.arange(len(chosen)), counts), *columns)
+
+
+def joined(logs: Sequence[StepLog]) -> StepLog:
+    """Several logs as one, their requests numbered on."""
+    first = np.cumsum([0, *(log.requests for log in logs[:-1])])
+    columns = {
+        name: np.concatenate([getattr(log, name) for log in logs]) for name in ("turn", "drafted", "accepted", "cut")
+    }
+    request = np.concatenate([log.request + start for log, start in zip(logs, first, strict=True)])
+    return StepLog.of(request=request, **columns)
 
 
 def walked(run: NDArray[np.integer], draft_length: int, lengths: ArrayLike | None = None) -> StepLog:

@@ -15,51 +15,17 @@ import numpy as np
 from montecarlo.keys import Stream, generator
 from tests.logs import LOGS, spec_bench
 from traces.acceptance_stats import figures
-from traces.fit_acceptance import Fit, Likelihood, estimate, fit, process_of
+from traces.fit_acceptance import Fit, fit
+from traces.held_out_acceptance import held_out, synthesised
 from traces.profiles import difficulty
-from traces.step_log import StepLog
-from traces.synthesise_steps import steps_like
+from traces.step_log import StepLog, joined
 
-FOLDS, WORLDS, REPLICATES = 10, 6, 100
+FOLDS, WORLDS = 10, 6
 WORDS = {
     "eagle-1": ("EAGLE-1 on Vicuna-7B, Spec-Bench", "yukiki-jc/Spec-Bench (Apache-2.0)", "4/8/8/3/2"),
     "medusa": ("Medusa heads on Vicuna-7B, MT-Bench", "BNukhkadiev/Spec-Bench (Apache-2.0)", "10/28/23/2"),
     "hydra": ("Hydra heads on Vicuna-7B, query ranking", "BNukhkadiev/Spec-Bench (Apache-2.0)", "not stated"),
 }
-
-
-def joined(logs: list[StepLog]) -> StepLog:
-    """Several logs as one, their requests numbered on."""
-    first = np.cumsum([0, *(log.requests for log in logs[:-1])])
-    columns = {
-        name: np.concatenate([getattr(log, name) for log in logs]) for name in ("turn", "drafted", "accepted", "cut")
-    }
-    request = np.concatenate([log.request + start for log, start in zip(logs, first, strict=True)])
-    return StepLog.of(request=request, **columns)
-
-
-def worlds(theta: np.ndarray, log: StepLog, typical: float, seed: int) -> list[StepLog]:
-    """`WORLDS` logs synthesised on the texts of `log`."""
-    known = {"length_slope": float(theta[-1]), "typical_tokens": typical, "seed": seed}
-    return [steps_like(process_of(theta), log, world=world, **known) for world in range(WORLDS)]
-
-
-def bootstrap(log: StepLog) -> np.ndarray:
-    """Standard errors of the figures, by resampling requests."""
-    random = generator(1, 0, Stream.BOOTSTRAP)
-    drawn = [log.of_requests(random.integers(0, log.requests, log.requests)) for _ in range(REPLICATES)]
-    return np.std([figures(one).flat() for one in drawn], axis=0, ddof=1)
-
-
-def out_of_fold(log: StepLog, whole: Fit) -> StepLog:
-    """`WORLDS` times the log's requests, each synthesised by the fit to the folds it is not in."""
-    likelihood = Likelihood.of(log)
-    fold = generator(2, 0, Stream.SPLIT).permutation(log.requests) % FOLDS
-    held = []
-    for one in range(FOLDS):
-        theta = estimate(likelihood, begin=[whole.theta], weight=(fold != one).astype(float))
-        held += worlds(theta, log.of_requests(np.flatnonzero(fold == one)), log.typical_tokens, seed=10 + one)
-    return joined(held)
 
 
 def report(name: str, log: StepLog, out: Path | None) -> None:
@@ -69,15 +35,14 @@ def report(name: str, log: StepLog, out: Path | None) -> None:
     print(f"\n{name}: {log.requests} requests, {len(log.request)} steps, log likelihood {found.log_likelihood:.1f}")
     for i, parameter in enumerate(found.names):
         print(f"  {parameter:<14} {found.theta[i]:8.3f}  information {errors[0][i]:.3f}  sandwich {errors[1][i]:.3f}")
-    observed, spread = figures(log).flat(), bootstrap(log)
-    everything = np.mean([figures(one).flat() for one in worlds(found.theta, log, log.typical_tokens, 3)], axis=0)
-    held = out_of_fold(log, found)
-    unseen, noise = figures(held).flat(), bootstrap(held)
-    rows = [*(f"survival {d}" for d in range(1, log.draft_length + 1)), "ICC", "lag-1", "spread 32"]
-    for row in zip(
-        rows, observed, spread, everything, unseen, (unseen - observed) / np.hypot(spread, noise), strict=True
-    ):
-        print("  {:<12} observed {:.4f} +- {:.4f}  all data {:.4f}  ten folds {:.4f}  z {:+.2f}".format(*row))
+    observed = figures(log).flat()
+    everything = figures(joined(synthesised(found.theta, log, log.typical_tokens, seed=3, worlds=WORLDS))).flat()
+    fold = generator(2, 0, Stream.SPLIT).permutation(log.requests) % FOLDS
+    for row, fitted in zip(held_out(log, found, fold), everything, strict=True):
+        print(
+            f"  {row.figure:<24} observed {row.held_out:.4f} +- {row.se:.4f}  all data {fitted:.4f}  "
+            f"ten folds {row.predicted:.4f}  z {row.z:+.2f}"
+        )
     if out is not None:
         difficulty.write(out / f"{name}-vicuna-7b.toml", _profile(name, found, observed))
 

@@ -63,7 +63,7 @@ def walked(processes: Difficulty, stream: jax.Array) -> tuple[jax.Array, jax.Arr
 
 
 def _lag_one(sums: jax.Array, last: jax.Array, first: jax.Array) -> jax.Array:
-    """The lag-1 estimator of traces/acceptance_stats.py from sums [5, requests]: 1, a, a^2, a a', a' (a' before a)."""
+    """The lag-1 estimator of traces/spread.py from sums [5, requests]: 1, a, a^2, a a', a' (a' before a)."""
     steps, total, squares, products, earlier = sums
     mean = total / steps
     free = jnp.sum(steps - 1)

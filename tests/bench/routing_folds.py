@@ -14,14 +14,11 @@ import numpy as np
 from montecarlo import exact
 from montecarlo.text import Text
 from traces.fit_routing import Simulation, fit
-from traces.routing_statistics import LAGS, WINDOWS, bitsets, statistics
-from traces.synthesise import synthesise
+from traces.held_out_routing import Figures, batch_windows, figures, folds, independent
+from traces.routing_statistics import statistics
 
 EXPERTS, TOP_K, FOLDS = 32, 4, 10
-SHOWN = (1, 2, 8, 32)
-BATCHES, DEPTHS = (1, 4, 16), (1, 2, 4, 8)
 DATA = Path(os.environ.get("DRAFTODDS_DATA", Path(__file__).parents[3] / "shared" / "data"))
-Figures = dict[str, np.ndarray]  # name -> value by layer
 
 
 def main() -> None:
@@ -30,7 +27,7 @@ def main() -> None:
         kept, length = ~archive["has_repetition"], np.diff(archive["seq_start"])
         rows = archive["expert_ids"][np.repeat(kept, length)]
         text = Text.of(experts=rows, start=np.concatenate([[0], np.cumsum(length[kept])]))
-        fold = folds(archive["dataset"][kept])
+        fold = folds(archive["dataset"][kept], FOLDS)
     errors: dict[str, list[Figures]] = {"fitted": [], "popularity": [], "uniform": []}
     first = None
     for held in range(FOLDS):
@@ -39,12 +36,10 @@ def main() -> None:
         found = fit(given, simulation=Simulation(768, seed=held), start=first, rounds=1 if first else 2)
         first = first or found
         process = found.parameters.routing
-        blocks = list(synthesise(process, 1024, 96, 1000 + held))
-        made = np.concatenate([block.reshape(-1, *block.shape[2:]) for block in blocks])
-        model = Text.of(experts=made, start=np.arange(0, len(made) + 1, 96))
-        truth = figures(text, out, held)
+        model = Simulation(1024, seed=1000 + held).text(process)
+        truth = figures(statistics(text, EXPERTS, out)) | batch_windows(text, EXPERTS, out, held)
         predicted = {
-            "fitted": figures(model, np.arange(1024), held),
+            "fitted": figures(statistics(model, EXPERTS)) | batch_windows(model, EXPERTS, np.arange(1024), held),
             "popularity": independent(exact.inclusion(found.parameters.weights, TOP_K)),
             "uniform": independent(np.full((text.experts.shape[1], EXPERTS), TOP_K / EXPERTS)),
         }
@@ -76,52 +71,6 @@ def main() -> None:
             f"{mean[np.argmax(np.abs(mean))]:>+11.4f} {layers[np.argmax(np.abs(layers))]:>+12.4f} "
             f"{others[0]:>+11.3f} {others[1]:>+8.3f}"
         )
-
-
-def folds(stratum: np.ndarray) -> np.ndarray:
-    """The fold of each request: requests of a stratum, shuffled, are dealt out in turn, the next one going on."""
-    order = np.lexsort((np.random.default_rng(0).permutation(len(stratum)), stratum))
-    fold = np.empty(len(stratum), int)
-    fold[order] = np.arange(len(stratum)) % FOLDS
-    return fold
-
-
-def figures(text: Text, requests: np.ndarray, seed: int) -> Figures:
-    """What is predicted, of some requests of a text."""
-    means = statistics(text, EXPERTS, requests).of(np.arange(len(requests)))
-    found = {f"distinct of {n}": means["distinct"][i] for i, n in enumerate(WINDOWS)}
-    found |= {f"overlap at lag {g}": means["overlap"][LAGS.index(g)] for g in SHOWN}
-    return found | batch_windows(text, requests, seed)
-
-
-def batch_windows(
-    text: Text, requests: np.ndarray, seed: int, draws: int = 1500, batches: tuple[int, ...] = BATCHES
-) -> Figures:
-    """Mean distinct experts of B requests, drawn uniformly, with a window of n tokens anywhere in each."""
-    rng, most, deepest = np.random.default_rng(seed), max(batches), max(DEPTHS)
-    tokens = bitsets(text.experts[None], EXPERTS)[0, ..., 0]
-    chosen = np.stack([rng.permutation(requests)[:most] for _ in range(draws)])
-    first = text.start[chosen] + (rng.random(chosen.shape) * (text.lengths[chosen] - deepest + 1)).astype(int)
-    found: Figures = {}
-    union = np.zeros((draws, most, tokens.shape[1]), np.uint64)
-    for depth in range(1, deepest + 1):
-        union |= tokens[first + depth - 1]
-        if depth in DEPTHS:
-            for batch in batches:
-                together = np.bitwise_or.reduce(union[:, :batch], axis=1)
-                found[f"batch {batch} window {depth}"] = np.bitwise_count(together).mean(axis=0)
-    return dict(sorted(found.items(), key=lambda item: int(item[0].split()[1])))
-
-
-def independent(inclusion: np.ndarray) -> Figures:
-    """The same for independent tokens with these inclusion probabilities [L, E]."""
-
-    def distinct(n: int) -> np.ndarray:
-        return np.asarray(np.sum(1 - (1 - inclusion) ** n, axis=1))
-
-    found = {f"distinct of {n}": distinct(n) for n in WINDOWS}
-    found |= {f"overlap at lag {g}": np.sum(inclusion**2, axis=1) / TOP_K for g in SHOWN}
-    return found | {f"batch {b} window {n}": distinct(b * n) for b in BATCHES for n in DEPTHS}
 
 
 if __name__ == "__main__":

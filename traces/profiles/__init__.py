@@ -6,8 +6,11 @@ A profile says where its numbers come from (`source`) and where they stop (`limi
     acceptance   survival or hazard by depth
     overlap      experts, top_k, popularity by rank, and distinct experts by window: for prices in closed form
     difficulty   acceptance whose difficulty moves along the text: traces/profiles/difficulty.py
+
+Of any kind, a profile that `draftodds trace fit` wrote also says how well it is known (traces/evidence.py).
 """
 
+import hashlib
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
@@ -21,7 +24,7 @@ from montecarlo.errors import InputError, whole
 from montecarlo.exact import mean_distinct
 from montecarlo.overlap import Overlap
 from montecarlo.routing import Routing
-from traces import routing_profile, toml
+from traces import evidence, routing_profile, toml
 from traces.profiles import difficulty
 
 KEYS = {
@@ -63,7 +66,7 @@ def load(name: str) -> Profile:
     kind = read.get("kind")
     if not isinstance(kind, str) or kind not in KEYS:
         raise InputError(f"profile {name} has kind {kind!r}; allowed: {', '.join(KEYS)}")
-    unknown = set(read) - KEYS[kind] - WORDS
+    unknown = set(read) - KEYS[kind] - WORDS - evidence.KEYS
     if unknown:
         raise InputError(
             f"profile {name} has unknown keys {', '.join(sorted(unknown))}; "
@@ -71,6 +74,12 @@ def load(name: str) -> Profile:
         )
     words = {word: " ".join(str(read.get(word, "")).split()) for word in ("title", "source", "limits")}
     return Profile(kind, str(read.get("id", name)), **words, numbers={k: v for k, v in read.items() if k in KEYS[kind]})
+
+
+def digest(name: str) -> str:
+    """SHA-256 of the profile's file, in hexadecimal."""
+    file = resources.files(__name__).joinpath(f"{name}.toml") if name in shipped() else Path(name)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def acceptance(profile: Profile) -> Acceptance:
