@@ -46,6 +46,9 @@ GRID: Schema = SCENARIO | {
     "distinct_experts_uniform": pl.Float64,
     "tokens_per_second_user": pl.Float64,
     "tokens_per_second_device": pl.Float64,
+    "throughput": pl.Float64,  # tokens per second with prompts prefilled; null without prompt_tokens
+    "throughput_speedup": pl.Float64,
+    "seconds_per_token": pl.Float64,
 }
 
 BEST: Schema = SCENARIO | {

@@ -28,7 +28,15 @@ ALIASES = {"num_speculative_tokens": "draft_length"}
 GRID_KEYS = {"batch", "context_tokens", "draft_length"}
 LONGEST_DRAFT = 64
 # Keys that one study alone understands.
-ONLY = {"terms": "economics", "dollars_per_device_hour": "frontier", "seconds_per_token": "frontier"}
+ONLY = {
+    "prompt_tokens": "optimal-k",
+    "output_tokens": "optimal-k",
+    "prefill": "optimal-k",
+    "prefill_tokens": "optimal-k",
+    "terms": "economics",
+    "dollars_per_device_hour": "frontier",
+    "seconds_per_token": "frontier",
+}
 
 
 def _grid(value: Any) -> Any:
@@ -88,6 +96,10 @@ class Scenario(_Strict):
     batch: Annotated[Grid, Field()] | None = None
     context_tokens: Grid = CONTEXTS
     draft_length: Annotated[Grid, Field()] | None = None
+    prompt_tokens: Annotated[Grid, Field()] | None = None
+    output_tokens: Annotated[Whole, Field(ge=2)] | None = None
+    prefill: Literal["chunked", "disaggregated"] | None = None
+    prefill_tokens: Annotated[Whole, Field(ge=1)] | None = None
     terms: Annotated[list[Literal[TERMS]], Field(min_length=1)] | None = None  # type: ignore[valid-type]
     dollars_per_device_hour: Annotated[float, Field(gt=0)] | None = None
     seconds_per_token: Annotated[float, Field(gt=0)] | None = None

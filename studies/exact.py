@@ -107,7 +107,7 @@ def build(name: str, study: config.Study, index: int) -> Exact:
     if given.terms is not None:
         left = [term for term in TERMS if term not in terms]
         notes.append(f"Terms left out of every step: {', '.join(left) or 'none'}.")
-        if set(terms) <= {"drafting", *(() if isinstance(prices, Achieved) else ("fixed",))}:
+        if set(terms) <= {"drafting", *(() if isinstance(priced.prices, Achieved) else ("fixed",))}:
             raise InputError(
                 f"terms = {', '.join(terms)} alone leaves no step to draft for; name at least one more of them"
             )

@@ -14,7 +14,7 @@ import polars as pl
 from montecarlo import difficulty, estimate, exact
 from montecarlo.difficulty import Difficulty
 from montecarlo.keys import Stream, generator
-from studies import cells, surfaces, walks
+from studies import cells, serving, surfaces, walks
 from studies.cells import Cells
 from studies.columns import BEST, CHANGES
 from studies.config import Study
@@ -46,7 +46,7 @@ def conclude(study: Study, worlds: int, done: Mapping[str, Arrays], meta: dict[s
         listed = [task.name for task in method.tasks(plain, index, worlds)]
         resampled = [done[name] for name in listed if "-bootstrap" in name]
         found = method.cells(built, study.seed, [done[name] for name in listed if "-worlds" in name], resampled)
-        grid = cells.grid(built, found)
+        grid = serving.columns(built, cells.grid(built, found))
         best = pl.DataFrame(list(_bests(built, found, grid, study.seed)), schema=BEST)
         for name, frame in {"results": grid, "best": best, "changes": _changes(built, best)}.items():
             frames[name].append(frame)

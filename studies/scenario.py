@@ -19,6 +19,18 @@ from studies import catalog, choices, config
 from studies.prices import Priors
 from traces import replay
 
+PREFILL_TOKENS = 8192  # a step; vLLM's max_num_batched_tokens for serving on large devices (vllm/engine/arg_utils.py)
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Requests with prompts: their lengths [tokens], equally likely; mean output; how they are prefilled."""
+
+    prompt_tokens: tuple[int, ...]
+    output_tokens: int
+    prefill: str
+    prefill_tokens: int  # a step
+
 
 @dataclass(frozen=True)
 class Built:
@@ -39,6 +51,7 @@ class Built:
     recording: Recording | None
     acceptance: Acceptance | Difficulty
     tail: str
+    prompts: Prompts | None
     requests: int
     batches: tuple[int, ...]
     contexts: tuple[int, ...]
@@ -123,12 +136,31 @@ def build(study: config.Study, index: int) -> Built:
         recording=recording,
         acceptance=acceptance,
         tail=given.tail,
+        prompts=_prompts(given, notes),
         requests=requests,
         batches=batches,
         contexts=contexts,
         lengths=lengths,
         notes=tuple(notes),
     )
+
+
+def _prompts(given: config.Scenario, notes: list[str]) -> Prompts | None:
+    """The prompts of a scenario, if it has any; raises InputError where half of what they need is given."""
+    named = [key for key in ("prompt_tokens", "output_tokens", "prefill", "prefill_tokens") if getattr(given, key)]
+    if not named:
+        return None
+    if given.prompt_tokens is None or given.output_tokens is None:
+        raise InputError(f"{', '.join(named)}: prompts need both prompt_tokens and output_tokens")
+    if given.prices == "post":
+        raise InputError("prompt_tokens: prices = post knows no prefill; leave it out, or use achieved or ideal")
+    how, budget = given.prefill or "chunked", given.prefill_tokens or PREFILL_TOKENS
+    where = "on other devices" if how == "disaggregated" else "in the steps that decode"
+    notes.append(
+        f"Throughput counts prompts of {', '.join(map(str, given.prompt_tokens))} tokens, prefilled {where}, at most "
+        f"{budget:,} a step, for {given.output_tokens:,} tokens of output, at the medians of the prices."
+    )
+    return Prompts(tuple(given.prompt_tokens), given.output_tokens, how, budget)
 
 
 def grids(given: config.Scenario) -> tuple[tuple[int, ...], tuple[int, ...]]:
