@@ -42,7 +42,8 @@ def test_longer_prompts_leave_less_of_the_gain(prefill: str) -> None:
         found = served(prompt_tokens=str(length), output_tokens="200", prefill=prefill)
         gains.append(found.filter(draft_length=2)["throughput_speedup"].item())
         assert found.filter(draft_length=0)["throughput_speedup"].item() == 1.0
-    assert served()["speedup"][1] > gains[0] > gains[1] > gains[2] > 1
+    assert gains[0] > gains[1] > gains[2] > 1  # a chunk may share its reads with wider windows: near speedup at first
+    assert served()["speedup"][1] > gains[2]
 
 
 def test_a_gain_of_steps_is_diluted_by_the_seconds_of_prefill() -> None:
