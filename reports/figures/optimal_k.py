@@ -20,11 +20,14 @@ from reports.scenario import Row, Scenario
 from reports.words import percent
 
 LINES = 6  # more lines than this are a thicket
+BESIDE = 0.012  # of the axis, between bars at one length
 EVEN = (0, (5, 3))  # the dashes of a break-even line
 
 
 def speedup(scenario: Scenario) -> Figure | None:
-    """Speedup against draft length, a line per batch, with the 5-95 % band over single batches."""
+    """Speedup against draft length, a line per batch: with the 5-95 % band over single batches, or, where prices are
+    drawn and bands would hide each other, with a bar at its best length.
+    """
     if scenario.drafts.is_empty() or scenario.priced["draft_length"].n_unique() < 2:
         return None
     priced = scenario.priced.filter(pl.col("context_tokens") == scenario.context)
@@ -32,14 +35,19 @@ def speedup(scenario: Scenario) -> Figure | None:
     shown = priced.filter(pl.col("batch").is_in(batches))
     lengths = shown["draft_length"].unique().sort().to_list()
     colours = dict(zip(batches, style.shades(len(batches)), strict=True))
-    guide = "line: mean · band: 5–95 % of single batches · ring: best draft length"
+    spans = "bar: 5–95 % of worlds at the best length" if scenario.drawn else "band: 5–95 % of single batches"
+    guide = f"line: mean · {spans} · ring: best draft length"
     figure, (axes,) = style.canvas(4.4, findings.speedup_title(scenario), scenario.subject, guide)
     labels: list[style.Label] = [(lengths[-1], 1.0, "no speculation", style.INK)]
-    for batch, marker in zip(batches, style.MARKERS, strict=False):
+    for number, (batch, marker) in enumerate(zip(batches, style.MARKERS, strict=False)):
         line, colour = shown.filter(pl.col("batch") == batch), colours[batch]
-        low, high = line["speedup_batch_p05"].to_numpy(), line["speedup_batch_p95"].to_numpy()
-        axes.fill_between(line["draft_length"].to_numpy(), low, high, color=colour, alpha=0.2, linewidth=0)
         best = line.sort("speedup", descending=True, maintain_order=True).row(0, named=True)
+        if scenario.drawn:  # beside each other where several lines are best at one length
+            place = best["draft_length"] + BESIDE * (number - (len(batches) - 1) / 2) * (lengths[-1] - lengths[0])
+            axes.vlines(place, best["speedup_p05"], best["speedup_p95"], color=colour, linewidth=2, alpha=0.7)
+        else:
+            low, high = line["speedup_batch_p05"].to_numpy(), line["speedup_batch_p95"].to_numpy()
+            axes.fill_between(line["draft_length"].to_numpy(), low, high, color=colour, alpha=0.2, linewidth=0)
         ring: style.Look = {"ms": 11, "mfc": "none", "mec": colour, "mew": 1.6, "zorder": 4}
         axes.plot(best["draft_length"], best["speedup"], "o", **ring)
         end = line.row(-1, named=True)
