@@ -35,6 +35,44 @@ def test_a_walk_is_what_a_plain_loop_does() -> None:
         np.testing.assert_array_equal(log.tokens, lengths - 1)  # every token but the first, once
 
 
+def test_every_step_drafts_its_own_length() -> None:
+    """By text and step, the last of the table for all later steps."""
+    random = np.random.default_rng(1)
+    run = random.integers(0, 7, (20, 60))
+    table = random.integers(1, 6, (20, 4))
+    log = walked(run, table)
+    expected = []
+    for text in range(20):
+        at, step = 0, 0
+        while at < 59:
+            drafted = table[text, min(step, 3)]
+            accepted = min(run[text, at], drafted, 58 - at)
+            expected.append((text, drafted, accepted))
+            at, step = at + accepted + 1, step + 1
+    assert list(zip(log.request, log.drafted, log.accepted, strict=True)) == expected
+
+
+def test_a_log_is_drafted_again_as_it_was() -> None:
+    """Where the engine changed its draft length: step i of a turn drafts what step i of that turn did."""
+    random = np.random.default_rng(2)
+    lengths = random.integers(1, 5, 400)
+    log = StepLog.of(
+        request=np.repeat(np.arange(20), 20),
+        turn=np.tile(np.repeat([0, 1], 10), 20),
+        drafted=lengths,
+        accepted=np.minimum(lengths, 2),
+    )
+    new = steps_like(PROCESS, log, seed=3)
+    np.testing.assert_array_equal(new.tokens, log.tokens)
+    turn = 2 * log.request + log.turn
+    for one in range(40):
+        given, found = lengths[turn == one], new.drafted[new.turn == one]
+        padded = np.concatenate([given, np.repeat(given[-1], 40)])
+        np.testing.assert_array_equal(found, padded[: len(found)])
+    fixed = steps_like(PROCESS, log, draft_length=3, seed=3)
+    assert set(fixed.drafted.tolist()) == {3}
+
+
 def test_requests_are_chosen_whole_and_may_come_twice() -> None:
     log = StepLog.of(request=[0, 0, 1, 2, 2, 2], drafted=3, accepted=[0, 1, 2, 3, 2, 1], turn=[0, 1, 0, 0, 0, 1])
     some = log.of_requests(np.array([2, 0, 2]))

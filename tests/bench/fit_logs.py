@@ -4,7 +4,8 @@ Run as `python -m tests.bench.fit_logs DATA [PROFILES]`; with a folder PROFILES 
 
 For each log: the estimates with both standard errors; the figures of traces/acceptance_stats.py, observed, of logs
 synthesised on the same texts by the fit to all requests, and in ten folds: every request synthesised by the fit to
-the nine folds it is not in. z = (folds - observed) / error, the error from cluster bootstraps of both.
+the nine folds it is not in. z = (folds - observed) / error, the error from cluster bootstraps of both. The folds' log
+holds WORLDS times the requests: its error is Monte Carlo's, that of the observed figures decides.
 """
 
 import sys
@@ -52,12 +53,15 @@ def bootstrap(log: StepLog) -> np.ndarray:
 
 
 def out_of_fold(log: StepLog, whole: Fit) -> StepLog:
-    """`WORLDS` times the log's requests, each synthesised by the fit to the folds it is not in."""
+    """`WORLDS` times the log's requests, each synthesised by the fit to the folds it is not in.
+
+    The lean, which does not depend on how many requests there are, is that of the whole fit; so is what vanished.
+    """
     likelihood = Likelihood.of(log)
     fold = generator(2, 0, Stream.SPLIT).permutation(log.requests) % FOLDS
     held = []
     for one in range(FOLDS):
-        theta = estimate(likelihood, begin=[whole.theta], weight=(fold != one).astype(float))
+        theta = estimate(likelihood, begin=[whole.theta], weight=(fold != one).astype(float)) - whole.lean
         held += worlds(theta, log.of_requests(np.flatnonzero(fold == one)), log.typical_tokens, seed=10 + one)
     return joined(held)
 
