@@ -111,6 +111,20 @@ def test_the_texts_of_another_log_are_kept() -> None:
         assert new.cut.sum() == len(pairs)
 
 
+def test_one_coin_a_token_leaves_the_same_logs_as_fresh_coins() -> None:
+    """`steps_like` throws one coin a token, `steps` one for each start and depth: no figure tells them apart."""
+    texts = StepLog.of(request=np.arange(100), drafted=99, accepted=98)  # 100 tokens each, with the first
+    fresh = np.array([figures(steps(PROCESS, requests=100, tokens=100, draft_length=3, seed=8, world=w)).flat()
+                      for w in range(24)])  # fmt: skip
+    shared = np.array([figures(steps_like(PROCESS, texts, draft_length=3, seed=9, world=w)).flat() for w in range(24)])
+    errors = np.hypot(mean_and_error(fresh)[1], mean_and_error(shared)[1])
+    at = [0, 1, 2, 3, 4]  # survival, ICC, lag-1; texts are too short for 32 steps
+    all_within(shared.mean(axis=0)[at], fresh.mean(axis=0)[at], errors[at], largest=0.02)
+    other = Difficulty.of([1.5, 1.0], fall=0.1, request_sd=0.6, short_sd=0.6, short_tokens=3.0)
+    off = np.array([figures(steps_like(other, texts, draft_length=3, seed=9, world=w)).flat() for w in range(24)])
+    refused(all_within, off.mean(axis=0)[at], fresh.mean(axis=0)[at], errors[at], largest=0.02)
+
+
 def test_longer_requests_are_easier_by_the_slope() -> None:
     tokens = np.repeat([20, 200], 1500)
     texts = StepLog.of(request=np.arange(3000), drafted=tokens, accepted=tokens - 1)

@@ -6,9 +6,10 @@ found by simulation (traces/filter_lean.py).
 
 Two covariances of theta: the inverse of the observed information J^-1, right where the model is, and the sandwich
 J^-1 (sum of the requests' scores squared) J^-1, right for requests that differ in ways the model does not know
-(White, Econometrica 50, 1982; clusters are requests); both with the share that simulation adds. A sd at 0 takes its
-time scale with it: both are held there, and the errors of the others are given under that. A time scale at the end of
-its range was not determined, and its error is not given either.
+(White, Econometrica 50, 1982; clusters are requests, R of them, and the sum is times R / (R - P), as P parameters are
+fitted to them: MacKinnon and White, J. Econometrics 29, 1985); both with the share that simulation adds. A sd at 0
+takes its time scale with it: both are held there, and the errors of the others are given under that. A time scale at
+the end of its range was not determined, and its error is not given either.
 
 At one drafted length, decay by depth and difficulty trade off: the deeper drafts are seen in easier text, so
 steeper offsets with more difficulty give nearly the same survival. What holds them apart is the order of the steps;
@@ -32,7 +33,7 @@ __all__ = ["Fit", "Likelihood", "covariances", "depths_in", "estimate", "fit", "
 
 VANISHED = 0.03  # logits: a sd below this moves no probability by 1 %
 STARTS = ((2.0, 40.0), (5.0, 300.0))  # short and slow tokens the search begins from
-STEP = 1e-4  # of the central differences of the exact gradient
+STEP = 1e-5  # of the differences of the exact gradient
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ class Fit:
         return [process_of(theta) for theta in drawn]
 
 
-def fit(log: StepLog, starts: tuple[tuple[float, float], ...] = STARTS, *, simulated: int = LOGS) -> Fit:
+def fit(log: StepLog, starts: tuple[tuple[float, float], ...] = STARTS, *, simulated: int = LOGS, seed: int = 0) -> Fit:
     """Fit to all requests of `log`; raises InputError for a log that says nothing of some depth.
 
-    `simulated` logs find the filter's lean; with 0 the maximum is left where it is.
+    `simulated` logs, drawn with `seed`, find the filter's lean; with 0 the maximum is left where it is.
     """
     likelihood = Likelihood.of(log)
     asked = [int(np.sum((log.accepted >= d) | ((log.accepted == d - 1) & (log.drafted >= d)))) for d in depths_of(log)]
@@ -105,7 +106,7 @@ def fit(log: StepLog, starts: tuple[tuple[float, float], ...] = STARTS, *, simul
     information, sandwich = covariances(likelihood, highest)
     lean = np.zeros(len(highest))
     if simulated:
-        lean = np.nan_to_num(information) @ mean_score(log, highest, logs=simulated)
+        lean = np.nan_to_num(information) @ mean_score(log, highest, logs=simulated, seed=seed)
         information, sandwich = (1 + 1 / simulated) * information, (1 + 1 / simulated) * sandwich
     low, high = np.array(likelihood.bounds).T
     return Fit(
@@ -169,15 +170,11 @@ def covariances(likelihood: Likelihood, theta: Floats) -> tuple[Floats, Floats]:
     for sd, time in ((depths + 1, depths + 3), (depths + 2, depths + 4)):
         free[time] &= free[sd]  # a component that vanished has no time scale
     at = np.flatnonzero(free)
-    slopes = []
-    for i in at:
-        step = np.zeros(len(theta))
-        step[i] = STEP
-        slopes.append((likelihood(theta - step)[1] - likelihood(theta + step)[1])[at] / (2 * STEP))
-    curvature = np.asarray(slopes)
+    here = likelihood(theta)[1]
+    curvature = np.asarray([(here - likelihood(theta + step)[1])[at] / STEP for step in STEP * np.eye(len(theta))[at]])
     inverse = np.linalg.inv((curvature + curvature.T) / 2)
     by_request = likelihood.scores(theta)[:, at]
-    meat = by_request.T @ by_request * (likelihood.requests / max(likelihood.requests - 1, 1))
+    meat = by_request.T @ by_request * (likelihood.requests / max(likelihood.requests - len(at), 1))
     whole = np.full((2, len(theta), len(theta)), np.nan)
     whole[:, at[:, None], at[None]] = inverse, inverse @ meat @ inverse
     return whole[0], whole[1]

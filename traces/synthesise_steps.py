@@ -49,7 +49,9 @@ def steps_like(
     ease += jnp.asarray(length_slope * np.log(log.tokens / typical_tokens), jnp.float32)
     within = paths(replace(process, request_sd=jnp.float32(0)), key_path, requests=turns, tokens=longest)
     of_turn = jnp.pad(ease[request], (0, turns - len(begins)))
-    run = runs_along(process, within + of_turn[None], key_coin, draft_length=draft_length or log.draft_length)
+    # a walk decides every token once at most, so one coin a token is the law of fresh coins, at a fraction of the words
+    longest_draft = draft_length or log.draft_length
+    run = runs_along(process, within + of_turn[None], key_coin, draft_length=longest_draft, coupling="token")
     drafted = _by_step(log.drafted, begins) if draft_length is None else draft_length
     new = walked(np.asarray(run).T[: len(begins)], drafted, tokens)
     return StepLog.of(
