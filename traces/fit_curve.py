@@ -1,8 +1,8 @@
 """Fit the difficulty process to tokens per step by draft length, where no steps were logged, and extrapolate.
 
 Two or three figures say next to nothing of how difficulty moves, so that part is a stated prior, from the logs in
-which it can be seen (EAGLE-1, Medusa and Hydra on Vicuna-7B, as fitted by traces/fit_acceptance.py: short_sd 1.0 to
-1.4 over 1.0 to 1.6 tokens, slow_sd 0.4 to 0.9 over 13 to 340 tokens, request_sd 0.2 to 0.5):
+which it can be seen (EAGLE-1, Medusa and Hydra on Vicuna-7B, as fitted by traces/fit_acceptance.py: short_sd 1.1 to
+1.4 over 1.0 to 1.6 tokens, slow_sd 0.4 to 1.0 over 11 to 340 tokens, request_sd 0.2 to 0.5):
 
     log request_sd, short_sd, slow_sd    normal about log 0.35, 1.3, 0.75, sd 0.4
     log short_tokens, slow_tokens        normal about log 1.5, 60, sd 0.5 and 1.2
