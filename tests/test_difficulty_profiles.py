@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
+from montecarlo.difficulty import Difficulty
 from montecarlo.errors import InputError
 from traces import profiles
 from traces.fit_acceptance import Fit, names_of
+from traces.fit_curve import NAMES
 from traces.profiles import difficulty
 
 THETA = np.array([2.12345, 1.0, 0.5, 1.2, 0.7, np.log(3.0), np.log(60.0), 0.0])
@@ -38,6 +41,20 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is there already"):
         difficulty.write(path, text)
     assert [file.name for file in tmp_path.iterdir()] == ["own.toml"]
+
+
+def test_the_profile_of_a_curve_is_read_back(tmp_path: Path) -> None:
+    fitted = Difficulty.of([2.0], fall=0.3, short_sd=1.2, slow_sd=0.5), np.full(7, 0.25), np.eye(7)
+    difficulty.write(
+        tmp_path / "own.toml", difficulty.toml_of_curve(fitted, id="own", title="a curve", source="ours", limits="few")
+    )
+    read = profiles.load(str(tmp_path / "own.toml"))
+    process = difficulty.process(read.numbers, read.id)
+    for found, given in zip(jax.tree.leaves(process), jax.tree.leaves(fitted[0]), strict=True):
+        np.testing.assert_allclose(found, given)
+    assert read.numbers["standard_errors"] == dict.fromkeys(NAMES, 0.25)
+    assert read.numbers["correlation"]["names"] == list(NAMES)
+    assert "length_slope" not in read.numbers
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from traces.synthesise_steps import steps, steps_like
 @pytest.fixture(scope="module")
 def fits() -> list[fit_acceptance.Fit]:
     """Three logs of 300 requests of the bench's coverage study."""
-    return [fit(log_of(world), starts=fit_acceptance.STARTS[:1]) for world in range(3)]
+    return [fit(log_of(world), starts=fit_acceptance.STARTS[:1], simulated=8) for world in range(3)]
 
 
 def test_known_truth_is_found_within_its_errors(fits: list[fit_acceptance.Fit]) -> None:
@@ -53,7 +53,7 @@ def test_draws_carry_the_errors_to_another_length(fits: list[fit_acceptance.Fit]
 def test_a_log_without_difficulty_has_none() -> None:
     """i.i.d. by depth: offsets are the logits of the hazards, vanished parts are 0 and say so."""
     log = steps(Difficulty.of([1.0, 0.2]), requests=150, tokens=150, draft_length=2, seed=1)
-    found = fit(log, starts=fit_acceptance.STARTS[:1])
+    found = fit(log, starts=fit_acceptance.STARTS[:1], simulated=8)
     sds = found.theta[2:5]
     assert np.all(sds < 0.35)
     at = dict(zip(found.names, range(len(found.names)), strict=True))
@@ -80,6 +80,7 @@ def test_steps_that_drafted_less_count_for_what_they_drafted() -> None:
                 cut=np.concatenate([short.cut, deep.cut]),
             ),
             starts=fit_acceptance.STARTS[:1],
+            simulated=4,
         )
 
     right, wrong = pooled(1), pooled(3)

@@ -35,6 +35,44 @@ def test_a_walk_is_what_a_plain_loop_does() -> None:
         np.testing.assert_array_equal(log.tokens, lengths - 1)  # every token but the first, once
 
 
+def test_every_step_drafts_its_own_length() -> None:
+    """By text and step, the last of the table for all later steps."""
+    random = np.random.default_rng(1)
+    run = random.integers(0, 7, (20, 60))
+    table = random.integers(1, 6, (20, 4))
+    log = walked(run, table)
+    expected = []
+    for text in range(20):
+        at, step = 0, 0
+        while at < 59:
+            drafted = table[text, min(step, 3)]
+            accepted = min(run[text, at], drafted, 58 - at)
+            expected.append((text, drafted, accepted))
+            at, step = at + accepted + 1, step + 1
+    assert list(zip(log.request, log.drafted, log.accepted, strict=True)) == expected
+
+
+def test_a_log_is_drafted_again_as_it_was() -> None:
+    """Where the engine changed its draft length: step i of a turn drafts what step i of that turn did."""
+    random = np.random.default_rng(2)
+    lengths = random.integers(1, 5, 400)
+    log = StepLog.of(
+        request=np.repeat(np.arange(20), 20),
+        turn=np.tile(np.repeat([0, 1], 10), 20),
+        drafted=lengths,
+        accepted=np.minimum(lengths, 2),
+    )
+    new = steps_like(PROCESS, log, seed=3)
+    np.testing.assert_array_equal(new.tokens, log.tokens)
+    turn = 2 * log.request + log.turn
+    for one in range(40):
+        given, found = lengths[turn == one], new.drafted[new.turn == one]
+        padded = np.concatenate([given, np.repeat(given[-1], 40)])
+        np.testing.assert_array_equal(found, padded[: len(found)])
+    fixed = steps_like(PROCESS, log, draft_length=3, seed=3)
+    assert set(fixed.drafted.tolist()) == {3}
+
+
 def test_requests_are_chosen_whole_and_may_come_twice() -> None:
     log = StepLog.of(request=[0, 0, 1, 2, 2, 2], drafted=3, accepted=[0, 1, 2, 3, 2, 1], turn=[0, 1, 0, 0, 0, 1])
     some = log.of_requests(np.array([2, 0, 2]))
@@ -71,6 +109,20 @@ def test_the_texts_of_another_log_are_kept() -> None:
         pairs = {(int(r), int(t)) for r, t in zip(new.request, new.turn, strict=True)}
         assert len(pairs) == len(set(zip(turned.request.tolist(), turned.turn.tolist(), strict=True)))
         assert new.cut.sum() == len(pairs)
+
+
+def test_one_coin_a_token_leaves_the_same_logs_as_fresh_coins() -> None:
+    """`steps_like` throws one coin a token, `steps` one for each start and depth: no figure tells them apart."""
+    texts = StepLog.of(request=np.arange(100), drafted=99, accepted=98)  # 100 tokens each, with the first
+    fresh = np.array([figures(steps(PROCESS, requests=100, tokens=100, draft_length=3, seed=8, world=w)).flat()
+                      for w in range(24)])  # fmt: skip
+    shared = np.array([figures(steps_like(PROCESS, texts, draft_length=3, seed=9, world=w)).flat() for w in range(24)])
+    errors = np.hypot(mean_and_error(fresh)[1], mean_and_error(shared)[1])
+    at = [0, 1, 2, 3, 4]  # survival, ICC, lag-1; texts are too short for 32 steps
+    all_within(shared.mean(axis=0)[at], fresh.mean(axis=0)[at], errors[at], largest=0.02)
+    other = Difficulty.of([1.5, 1.0], fall=0.1, request_sd=0.6, short_sd=0.6, short_tokens=3.0)
+    off = np.array([figures(steps_like(other, texts, draft_length=3, seed=9, world=w)).flat() for w in range(24)])
+    refused(all_within, off.mean(axis=0)[at], fresh.mean(axis=0)[at], errors[at], largest=0.02)
 
 
 def test_longer_requests_are_easier_by_the_slope() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from traces.lanes import MISSING, NEW_REQUEST, NEW_TURN, Lanes
 
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(12)  # off by 1e-7 at spread 1, 1e-4 at 2, 1.5e-3 at 3
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 
 

@@ -1,28 +1,23 @@
-"""Fit the difficulty process of montecarlo/difficulty.py to a log of steps, by maximum likelihood.
+"""Fit the difficulty process of montecarlo/difficulty.py to a log of steps, by maximum likelihood less its known lean.
 
-The likelihood is that of traces/difficulty_filter.py; its maximum is found by L-BFGS-B over
+The likelihood is that of traces/difficulty_filter.py, as a function of the theta of traces/difficulty_likelihood.py.
+Its maximum is found by L-BFGS-B, with sds of at least 0, and then moved by the lean of the filter's approximation,
+found by simulation (traces/filter_lean.py).
 
-    theta = (offsets [depths], request_sd, short_sd, slow_sd, log short_tokens, log slow_tokens, length_slope)
-
-with sds of at least 0. The last is no part of the process but of the traffic: easy requests tend to be long (in
-EAGLE-1's log on Spec-Bench the correlation is .47), so steps see easier requests than requests do. The ease of a
-request has mean length_slope log(tokens / typical), with `typical` the mean as tokens see it; the process is that
-of a request of typical length. Where all requests are as long, the slope is 0.
- Two covariances of theta: the inverse of the observed information J^-1, right where the model
-is, and the sandwich J^-1 (sum of the requests' scores squared) J^-1, right for requests that differ in ways the
-model does not know (White, Econometrica 50, 1982; clusters are requests). A sd at 0 takes its time scale with it:
-both are held there, and the errors of the others are given under that. A time scale at the end of its range was not
-determined, and its error is not given either.
+Two covariances of theta: the inverse of the observed information J^-1, right where the model is, and the sandwich
+J^-1 (sum of the requests' scores squared) J^-1, right for requests that differ in ways the model does not know
+(White, Econometrica 50, 1982; clusters are requests, R of them, and the sum is times R / (R - P), as P parameters are
+fitted to them: MacKinnon and White, J. Econometrics 29, 1985); both with the share that simulation adds. A sd at 0
+takes its time scale with it: both are held there, and the errors of the others are given under that. A time scale at
+the end of its range was not determined, and its error is not given either.
 
 At one drafted length, decay by depth and difficulty trade off: the deeper drafts are seen in easier text, so
 steeper offsets with more difficulty give nearly the same survival. What holds them apart is the order of the steps;
 `correlation` says how well it does, and `draws` carries it to any other draft length.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -30,27 +25,23 @@ from scipy.optimize import minimize
 from montecarlo.difficulty import Difficulty
 from montecarlo.errors import InputError
 from montecarlo.keys import Stream, generator
-from traces.difficulty_filter import Observed, Parameters, observed, scores, value_and_gradient
-from traces.lanes import Lanes
+from traces.difficulty_likelihood import SDS, Floats, Likelihood, depths_in, names_of, process_of
+from traces.filter_lean import LOGS, mean_score
 from traces.step_log import StepLog
 
-Floats = NDArray[np.float64]
+__all__ = ["Fit", "Likelihood", "covariances", "depths_in", "estimate", "fit", "names_of", "process_of"]
 
-SDS = ("request_sd", "short_sd", "slow_sd")
-TIMES = ("short_tokens", "slow_tokens")
-# Ease that is fresh at every token cannot be told from the coin: below one token a larger short_sd means nothing.
-RANGES = {"short_tokens": (1.0, 30.0), "slow_tokens": (5.0, 3000.0)}
-OFFSETS, LARGEST_SD = 10.0, 5.0  # logits: beyond these nothing is decided by chance any more
-LARGEST_SLOPE = 3.0  # logits for each factor of e
-LENGTHS_DIFFER = 0.05  # range of log lengths below which they are all as long
 VANISHED = 0.03  # logits: a sd below this moves no probability by 1 %
 STARTS = ((2.0, 40.0), (5.0, 300.0))  # short and slow tokens the search begins from
-STEP = 1e-4  # of the central differences of the exact gradient
+STEP = 1e-5  # of the differences of the exact gradient
 
 
 @dataclass(frozen=True)
 class Fit:
-    """theta [P] with its names, both covariances [P, P] (nan where not determined), and log likelihood."""
+    """theta [P] with its names, both covariances [P, P] (nan where not determined), and the highest log likelihood.
+
+    lean [P]: what was taken off the likelihood's maximum; empty where nothing was.
+    """
 
     names: tuple[str, ...]
     theta: Floats
@@ -60,6 +51,7 @@ class Fit:
     typical_tokens: float
     requests: int
     steps: int
+    lean: Floats = field(default_factory=lambda: np.zeros(0))
 
     @property
     def depths(self) -> int:
@@ -96,73 +88,11 @@ class Fit:
         return [process_of(theta) for theta in drawn]
 
 
-def depths_in(theta: Floats) -> int:
-    """Number of offsets in a parameter vector."""
-    return len(theta) - len(SDS) - len(TIMES) - 1
+def fit(log: StepLog, starts: tuple[tuple[float, float], ...] = STARTS, *, simulated: int = LOGS, seed: int = 0) -> Fit:
+    """Fit to all requests of `log`; raises InputError for a log that says nothing of some depth.
 
-
-def process_of(theta: Floats) -> Difficulty:
-    """The process of a parameter vector; a sd drawn below 0 is its mirror image, which has the same law."""
-    depths = depths_in(theta)
-    request, short, slow = np.abs(theta[depths : depths + 3])
-    tokens = np.exp(theta[depths + 3 : depths + 5])
-    if tokens[0] >= tokens[1]:  # the two components carry no names: the shorter is the short one
-        short, slow, tokens = slow, short, tokens[::-1] * np.array([1.0, 1.0 + 1e-6 * (tokens[0] == tokens[1])])
-    return Difficulty.of(
-        theta[:depths],
-        request_sd=request,
-        short_sd=short,
-        short_tokens=tokens[0],
-        slow_sd=slow,
-        slow_tokens=tokens[1],
-    )
-
-
-@dataclass(frozen=True)
-class Likelihood:
-    """The log likelihood of a log as a function of theta; the log is laid out once, for any weights of requests."""
-
-    seen: Observed
-    requests: int
-    depths: int
-    lengths_differ: bool
-
-    @classmethod
-    def of(cls, log: StepLog) -> "Likelihood":
-        """Lay out a log."""
-        lanes, length = Lanes.of(log), np.log(log.tokens / log.typical_tokens)
-        with jax.enable_x64(True):
-            return cls(observed(lanes, length), lanes.requests, lanes.depths, bool(np.ptp(length) > LENGTHS_DIFFER))
-
-    def parameters(self, theta: Floats) -> Parameters:
-        """theta as the filter takes it."""
-        offsets, sd, log_tokens, slope = (
-            jnp.asarray(part) for part in np.split(theta, self.depths + np.array([0, 3, 5]))
-        )
-        return Parameters(offsets, sd, jnp.exp(log_tokens), slope[0])
-
-    def __call__(self, theta: Floats, weight: Floats | None = None) -> tuple[float, Floats]:
-        """(log likelihood, its gradient [P]), each request counted `weight` [requests] times, by default once."""
-        with jax.enable_x64(True):
-            counted = jnp.ones(self.requests) if weight is None else jnp.asarray(weight, jnp.float64)
-            at = self.parameters(theta)
-            value, slope = value_and_gradient(at, self.seen, counted, self.requests)
-            return float(value), np.concatenate(
-                [slope.offsets, slope.sd, slope.tokens * at.tokens, slope.length_slope[None]]
-            )
-
-    def scores(self, theta: Floats) -> Floats:
-        """Gradients by request [requests, P]."""
-        with jax.enable_x64(True):
-            at = self.parameters(theta)
-            slope = scores(at, self.seen, self.requests)
-            return np.concatenate(
-                [slope.offsets, slope.sd, slope.tokens * at.tokens[None], slope.length_slope[:, None]], axis=1
-            )
-
-
-def fit(log: StepLog, starts: tuple[tuple[float, float], ...] = STARTS) -> Fit:
-    """Fit to all requests of `log`; raises InputError for a log that says nothing of some depth."""
+    `simulated` logs, drawn with `seed`, find the filter's lean; with 0 the maximum is left where it is.
+    """
     likelihood = Likelihood.of(log)
     asked = [int(np.sum((log.accepted >= d) | ((log.accepted == d - 1) & (log.drafted >= d)))) for d in depths_of(log)]
     if min(asked) == 0:
@@ -172,28 +102,29 @@ def fit(log: StepLog, starts: tuple[tuple[float, float], ...] = STARTS) -> Fit:
         )
     first = _first_guess(log)
     begin = [np.concatenate([first, [0.5, 0.8, 0.5], np.log(times), [0.0]]) for times in starts]
-    theta = estimate(likelihood, begin)
-    information, sandwich = covariances(likelihood, theta)
+    highest = estimate(likelihood, begin)
+    information, sandwich = covariances(likelihood, highest)
+    lean = np.zeros(len(highest))
+    if simulated:
+        lean = np.nan_to_num(information) @ mean_score(log, highest, logs=simulated, seed=seed)
+        information, sandwich = (1 + 1 / simulated) * information, (1 + 1 / simulated) * sandwich
+    low, high = np.array(likelihood.bounds).T
     return Fit(
         names=names_of(likelihood.depths),
-        theta=theta,
+        theta=np.clip(highest - lean, low, high),
         information=information,
         sandwich=sandwich,
-        log_likelihood=likelihood(theta)[0],
+        log_likelihood=likelihood(highest)[0],
         typical_tokens=log.typical_tokens,
         requests=log.requests,
         steps=len(log.request),
+        lean=lean,
     )
 
 
 def depths_of(log: StepLog) -> range:
     """Depths 1..K of a log."""
     return range(1, log.draft_length + 1)
-
-
-def names_of(depths: int) -> tuple[str, ...]:
-    """Names of theta."""
-    return (*(f"offset_{depth}" for depth in range(1, depths + 1)), *SDS, *TIMES, "length_slope")
 
 
 def _first_guess(log: StepLog) -> Floats:
@@ -208,7 +139,7 @@ def _first_guess(log: StepLog) -> Floats:
 
 def estimate(likelihood: Likelihood, begin: list[Floats], weight: Floats | None = None) -> Floats:
     """The theta of the highest likelihood [P] that searches from `begin` find; sds that vanish are exactly 0."""
-    bounds = _bounds(likelihood)
+    bounds = likelihood.bounds
     scale = float(likelihood.requests if weight is None else np.sum(weight))
 
     def loss(theta: Floats) -> tuple[float, Floats]:
@@ -231,29 +162,19 @@ def _is_sd(depths: int) -> NDArray[np.bool_]:
     return np.array([name in SDS for name in names_of(depths)])
 
 
-def _bounds(likelihood: Likelihood) -> list[tuple[float, float]]:
-    times = [tuple(np.log(RANGES[name])) for name in TIMES]
-    slope = LARGEST_SLOPE * likelihood.lengths_differ
-    return [(-OFFSETS, OFFSETS)] * likelihood.depths + [(0.0, LARGEST_SD)] * 3 + times + [(-slope, slope)]
-
-
 def covariances(likelihood: Likelihood, theta: Floats) -> tuple[Floats, Floats]:
     """(J^-1, sandwich) [P, P], nan in the rows of what is at the end of its range."""
     depths = likelihood.depths
-    low, high = np.array(_bounds(likelihood)).T
+    low, high = np.array(likelihood.bounds).T
     free = (theta > low + 1e-6) & (theta < high - 1e-6)
     for sd, time in ((depths + 1, depths + 3), (depths + 2, depths + 4)):
         free[time] &= free[sd]  # a component that vanished has no time scale
     at = np.flatnonzero(free)
-    slopes = []
-    for i in at:
-        step = np.zeros(len(theta))
-        step[i] = STEP
-        slopes.append((likelihood(theta - step)[1] - likelihood(theta + step)[1])[at] / (2 * STEP))
-    curvature = np.asarray(slopes)
+    here = likelihood(theta)[1]
+    curvature = np.asarray([(here - likelihood(theta + step)[1])[at] / STEP for step in STEP * np.eye(len(theta))[at]])
     inverse = np.linalg.inv((curvature + curvature.T) / 2)
     by_request = likelihood.scores(theta)[:, at]
-    meat = by_request.T @ by_request * (likelihood.requests / max(likelihood.requests - 1, 1))
+    meat = by_request.T @ by_request * (likelihood.requests / max(likelihood.requests - len(at), 1))
     whole = np.full((2, len(theta), len(theta)), np.nan)
     whole[:, at[:, None], at[None]] = inverse, inverse @ meat @ inverse
     return whole[0], whole[1]

@@ -2,7 +2,7 @@
 
 Two or three figures say next to nothing of how difficulty moves, so that part is a stated prior, from the logs in
 which it can be seen (EAGLE-1, Medusa and Hydra on Vicuna-7B, as fitted by traces/fit_acceptance.py: short_sd 1.1 to
-2.2 over 0.7 to 1.6 tokens, slow_sd 0.6 to 0.9 over 13 to 350 tokens, request_sd 0.2 to 0.7):
+1.4 over 1.0 to 1.6 tokens, slow_sd 0.4 to 1.0 over 11 to 340 tokens, request_sd 0.2 to 0.5):
 
     log request_sd, short_sd, slow_sd    normal about log 0.35, 1.3, 0.75, sd 0.4
     log short_tokens, slow_tokens        normal about log 1.5, 60, sd 0.5 and 1.2
@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import least_squares
 
 from montecarlo.difficulty import Difficulty, paths, runs_along
 from montecarlo.errors import InputError
@@ -30,10 +31,12 @@ from montecarlo.keys import Stream, generator, key
 Floats = NDArray[np.float64]
 
 SDS, SDS_SPREAD = np.array([0.35, 1.3, 0.75]), 0.4
+NAMES = ("offset_1", "fall", "request_sd", "short_sd", "slow_sd", "short_tokens", "slow_tokens")  # of theta
 TOKENS, TOKENS_SPREAD = np.array([1.5, 60.0]), np.array([0.5, 1.2])
 OFFSET, OFFSET_SPREAD, FALL = 2.4, 0.8, 0.4
 NOISE = 0.025
 AT_ONCE = 32  # draws
+WALKED = (256, 1024)  # texts and tokens that one process walks over
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,33 @@ def fit_curve(bank: Bank, draft_lengths: ArrayLike, figures: ArrayLike, *, seed:
     drawn = 1 + (bank.tokens_per_step[chosen] - 1) * (1 + NOISE * noise)
     low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
     return Curve(weights, effective, weights @ bank.tokens_per_step, low, high)
+
+
+def posterior(
+    bank: Bank, curve: Curve, draft_lengths: ArrayLike, figures: ArrayLike
+) -> tuple[Difficulty, Floats, Floats]:
+    """One process for a curve, and the standard deviations [7] and correlations [7, 7] of its parameters.
+
+    The means over the weighted draws, of sds and time scales in the logarithm, do not meet the figures, which bend with
+    the parameters; so offset and fall are moved until a walk meets them best (least squares in errors). theta is
+    ordered as in Bank; deviations are of sds as they are, of time scales in the logarithm.
+    """
+    logs = np.log(bank.theta[:, 2:])
+    centre = curve.weights @ np.column_stack([bank.theta[:, :2], logs])
+    covariance = np.cov(np.column_stack([bank.theta[:, :5], logs[:, 3:]]).T, aweights=curve.weights)
+    error = np.sqrt(np.diag(covariance))
+    at, given = np.asarray(draft_lengths, np.int64) - 1, np.asarray(figures, np.float64)
+
+    def process(moved: Floats) -> Difficulty:
+        return process_of(np.concatenate([moved, np.exp(centre[2:])]))
+
+    def off(moved: Floats) -> Floats:
+        one = jax.tree.map(lambda leaf: leaf[None], process(moved))
+        walked = walk_lengths(one, key(0, 1, Stream.RUN), int(at.max()) + 1, *WALKED)
+        return (np.asarray(walked, np.float64)[0, at] - given) / (NOISE * (given - 1))
+
+    found = least_squares(off, centre[:2], bounds=([-np.inf, 0], np.inf), diff_step=0.03, xtol=1e-3, ftol=1e-4)
+    return process(found.x), error, covariance / np.outer(error, error)
 
 
 def constant_hazard(figures: ArrayLike, lengths: int) -> Floats:

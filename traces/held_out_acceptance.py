@@ -44,12 +44,17 @@ class Row:
 def held_out(
     log: StepLog, whole: Fit, fold: NDArray[np.int64], progress: Callable[[int], None] = lambda fold: None
 ) -> list[Row]:
-    """Rows over the folds [requests]; `whole`, the fit to all of them, is where the search for each begins."""
+    """Rows over the folds [requests]; `whole`, the fit to all of them, is where the search for each begins.
+
+    The filter's lean, which does not depend on how many requests there are, is that of the whole fit.
+    """
     likelihood, depths, parts = Likelihood.of(log), log.draft_length, []
+    low, high = np.array(likelihood.bounds).T
     worlds = int(np.clip(-(-ENOUGH // log.requests), 1, WORLDS))
     for one in range(int(fold.max()) + 1):
         progress(one)
-        theta = estimate(likelihood, begin=[whole.theta], weight=(fold != one).astype(float))
+        highest = estimate(likelihood, begin=[whole.theta], weight=(fold != one).astype(float))
+        theta = np.clip(highest - whole.lean, low, high)
         some = log.of_requests(np.flatnonzero(fold == one))
         parts += synthesised(theta, some, log.typical_tokens, seed=10 + one, worlds=worlds)
     made = joined(parts)

@@ -100,10 +100,11 @@ def joined(logs: Sequence[StepLog]) -> StepLog:
     return StepLog.of(request=request, **columns)
 
 
-def walked(run: NDArray[np.integer], draft_length: int, lengths: ArrayLike | None = None) -> StepLog:
-    """The log of one walk over each text at a fixed draft length.
+def walked(run: NDArray[np.integer], draft_length: ArrayLike, lengths: ArrayLike | None = None) -> StepLog:
+    """The log of one walk over each text.
 
-    run [texts, tokens]; lengths [texts]: tokens of each text, by default all. Every walk starts at the text's first
+    run [texts, tokens]; draft_length: one for all, or [texts, steps] that of each step, the last of them for all
+    later ones; lengths [texts]: tokens of each text, by default all. Every walk starts at the text's first
     token. As in the logs of engines, what a step emits past the end is dropped, so of a text's last token nobody
     knows whether it was a draft or the correction of one: that step is `cut`, and the token counts as the latter.
     """
@@ -111,14 +112,17 @@ def walked(run: NDArray[np.integer], draft_length: int, lengths: ArrayLike | Non
     length = np.broadcast_to(np.asarray(tokens if lengths is None else lengths, np.int64), (texts,))
     rows = np.arange(texts)
     at = np.zeros(texts, np.int64)
-    steps = []
+    given = np.asarray(draft_length, np.int64)
+    by_step = given if given.ndim == 2 else np.broadcast_to(given, (texts, 1))
+    steps: list[Integers] = []
     while np.any(going := at < length - 1):
         room = length - 2 - at
-        accepted = np.minimum(np.minimum(run[rows, np.minimum(at, tokens - 1)], draft_length), room)
-        steps.append(np.stack([rows, accepted, accepted == room])[:, going])
+        drafted = by_step[:, min(len(steps), by_step.shape[1] - 1)]
+        accepted = np.minimum(np.minimum(run[rows, np.minimum(at, tokens - 1)], drafted), room)
+        steps.append(np.stack([rows, drafted, accepted, accepted == room])[:, going])
         at = np.where(going, at + accepted + 1, at)
-    request, accepted, cut = np.concatenate(steps, axis=1)
+    request, drafted, accepted, cut = np.concatenate(steps, axis=1)
     order = np.argsort(request, kind="stable")
     return StepLog.of(
-        request=request[order], drafted=draft_length, accepted=accepted[order], cut=cut[order].astype(bool)
+        request=request[order], drafted=drafted[order], accepted=accepted[order], cut=cut[order].astype(bool)
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from montecarlo.difficulty import Difficulty, paths, runs_along, sample
 from montecarlo.keys import Stream, key
@@ -30,9 +31,10 @@ def steps_like(
     seed: int,
     world: int = 0,
 ) -> StepLog:
-    """The log that the process leaves on the texts of `log`: its requests, turns and tokens, at its longest draft.
+    """The log that the process leaves on the texts of `log`: its requests, turns and tokens.
 
-    Another `draft_length` gives what walking over them with that would leave.
+    Step i of a turn drafts what step i of that turn in `log` did, steps past its last what that one did; a
+    `draft_length` is that of all steps.
 
     A request is easier by length_slope log(its tokens / typical_tokens).
 
@@ -46,10 +48,21 @@ def steps_like(
     ease = process.request_sd * jax.random.normal(key_ease, (log.requests,))
     ease += jnp.asarray(length_slope * np.log(log.tokens / typical_tokens), jnp.float32)
     within = paths(replace(process, request_sd=jnp.float32(0)), key_path, requests=turns, tokens=longest)
-    drafted = draft_length or log.draft_length
     of_turn = jnp.pad(ease[request], (0, turns - len(begins)))
-    run = runs_along(process, within + of_turn[None], key_coin, draft_length=drafted)
+    # a walk decides every token once at most, so one coin a token is the law of fresh coins, at a fraction of the words
+    longest_draft = draft_length or log.draft_length
+    run = runs_along(process, within + of_turn[None], key_coin, draft_length=longest_draft, coupling="token")
+    drafted = _by_step(log.drafted, begins) if draft_length is None else draft_length
     new = walked(np.asarray(run).T[: len(begins)], drafted, tokens)
     return StepLog.of(
-        request=request[new.request], turn=new.request, drafted=drafted, accepted=new.accepted, cut=new.cut
+        request=request[new.request], turn=new.request, drafted=new.drafted, accepted=new.accepted, cut=new.cut
     )
+
+
+def _by_step(drafted: NDArray[np.int64], begins: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The drafted lengths [steps] of turns that begin at steps `begins`, as rows [turns, steps of the longest]."""
+    if np.all(drafted == drafted[0]):
+        return np.full((len(begins), 1), drafted[0])
+    last = np.append(begins[1:], len(drafted)) - 1
+    at = begins[:, None] + np.arange((last - begins).max() + 1)
+    return np.asarray(drafted[np.minimum(at, last[:, None])])

@@ -4,7 +4,8 @@ Run as `python -m tests.bench.fit_logs DATA [PROFILES]`; with a folder PROFILES 
 
 For each log: the estimates with both standard errors; the figures of traces/acceptance_stats.py, observed, of logs
 synthesised on the same texts by the fit to all requests, and in ten folds: every request synthesised by the fit to
-the nine folds it is not in. z = (folds - observed) / error, the error from cluster bootstraps of both.
+the nine folds it is not in. z = (folds - observed) / error, the error from cluster bootstraps of both. The folds' log
+holds WORLDS times the requests: its error is Monte Carlo's, that of the observed figures decides.
 """
 
 import sys

@@ -3,7 +3,8 @@
 A profile says where its numbers come from (`source`) and where they stop (`limits`). Kinds:
 
     routing      experts, top_k, popularity, topics, sections and stickiness by layer (traces/routing_profile.py)
-    acceptance   survival or hazard by depth
+    acceptance   survival or hazard by depth; or survival_by_length, a table of survival for each draft length that was
+                 run: block drafters have a law of their own for every block size, and a chain's position 1 falls
     overlap      experts, top_k, popularity by rank, and distinct experts by window: for prices in closed form
     difficulty   acceptance whose difficulty moves along the text: traces/profiles/difficulty.py
 
@@ -29,7 +30,7 @@ from traces.profiles import difficulty
 
 KEYS = {
     "routing": routing_profile.KEYS,
-    "acceptance": {"survival", "hazard"},
+    "acceptance": {"survival", "hazard", "survival_by_length"},
     "overlap": {"experts", "top_k", "windows", "distinct", "popularity"},
     "difficulty": difficulty.KEYS,
 }
@@ -82,12 +83,47 @@ def digest(name: str) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def acceptance(profile: Profile) -> Acceptance:
-    """The acceptance by depth of an acceptance profile."""
+def acceptance(profile: Profile, draft_length: int | None = None) -> Acceptance:
+    """The acceptance by depth of an acceptance profile; InputError for a law that is none.
+
+    One with survival_by_length needs a `draft_length`: the law is that of the run at it, else the beginning of the
+    next longer run (a window cut from a larger block), and past the longest that of the longest, extrapolated.
+    """
     try:
-        return Acceptance.of(survival=profile.numbers.get("survival"), hazard=profile.numbers.get("hazard"))
+        numbers = dict(profile.numbers)
+        if "survival_by_length" in numbers:
+            runs = _runs(numbers.pop("survival_by_length"))
+            if draft_length is None:
+                raise InputError(
+                    f"survival differs by draft length (runs at {', '.join(map(str, sorted(runs)))}); "
+                    "ask for one length, or give the survival of one run as a list"
+                )
+            if numbers:
+                raise InputError(f"survival_by_length stands alone; leave out {', '.join(numbers)}")
+            at = min((run for run in runs if run >= draft_length), default=max(runs))
+            numbers["survival"] = runs[at]
+        return Acceptance.of(survival=numbers.get("survival"), hazard=numbers.get("hazard"))
     except InputError as error:
         raise InputError(f"profile {profile.id}: {error}") from error
+
+
+def _runs(table: object) -> dict[int, list[float]]:
+    """Survival by draft length, its keys as numbers; a law has at most as many depths as were drafted."""
+    given = table if isinstance(table, dict) else {}
+    wrong = [
+        key for key, law in given.items() if not (key.isdecimal() and isinstance(law, list) and len(law) <= int(key))
+    ]
+    if wrong or not given:
+        raise InputError(
+            f"survival_by_length has faults at {', '.join(wrong) or 'its top'}; it is a table of draft length = "
+            "survival, a list of at most as many depths"
+        )
+    for key, law in given.items():
+        try:
+            Acceptance.of(survival=law)
+        except InputError as error:
+            raise InputError(f"at draft length {key}, {error}") from error
+    return {int(key): law for key, law in given.items()}
 
 
 def routing(profile: Profile, *, layers: int, experts: int, top_k: int) -> Routing:

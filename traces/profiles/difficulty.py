@@ -19,6 +19,7 @@ import tomlkit
 from montecarlo.difficulty import Difficulty
 from montecarlo.errors import InputError
 from traces.fit_acceptance import Fit
+from traces.fit_curve import NAMES, Floats
 
 SCALARS = ("request_sd", "short_sd", "short_tokens", "slow_sd", "slow_tokens", "fall")
 KEYS = {"offsets", *SCALARS, "length_slope", "typical_tokens", "standard_errors", "correlation"}
@@ -43,31 +44,49 @@ def _is_number(value: object) -> bool:
 
 def toml(fit: Fit, *, id: str, title: str, source: str, limits: str, fall: float = 0.0) -> str:
     """The profile of a fit, to be written to a file; figures are rounded to what their errors leave."""
-    process = fit.process
-    document = tomlkit.document()
-    for key, text in {"kind": "difficulty", "id": id, "title": title}.items():
-        document[key] = text
-    for key, text in {"source": source, "limits": limits}.items():
-        document[key] = tomlkit.string(f"{text.strip()}\n", multiline=True)
-    document["offsets"] = [round(float(value), 3) for value in process.offsets]
-    for key in SCALARS:
-        document[key] = round(fall if key == "fall" else float(getattr(process, key)), 3)
-    document["length_slope"] = round(fit.length_slope, 3)
-    document["typical_tokens"] = round(fit.typical_tokens, 1)
     error = np.sqrt(np.diag(fit.sandwich))
     known = np.flatnonzero(np.isfinite(error))
-    errors = tomlkit.table()
-    for i in known:
-        errors[fit.names[i]] = round(float(error[i]), 3)
-    correlation = tomlkit.table()
-    correlation["names"] = [fit.names[i] for i in known]
+    names = [fit.names[i] for i in known]
+    correlation = fit.correlation[np.ix_(known, known)]
+    document = _words(id, title, source, limits) | _numbers(fit.process)
+    document |= {
+        "fall": round(fall, 3),
+        "length_slope": round(fit.length_slope, 3),
+        "typical_tokens": round(fit.typical_tokens, 1),
+    }
+    return _dumped(document, names, error[known], correlation)
+
+
+def toml_of_curve(fitted: tuple[Difficulty, Floats, Floats], *, id: str, title: str, source: str, limits: str) -> str:
+    """The profile of a fit to tokens per step, as `fit_curve.posterior` gives it; errors are posterior deviations."""
+    process, error, correlation = fitted
+    return _dumped(_words(id, title, source, limits) | _numbers(process), list(NAMES), error, correlation)
+
+
+def _words(id: str, title: str, source: str, limits: str) -> dict[str, Any]:
+    texts = {"source": source, "limits": limits}
+    long = {key: tomlkit.string(f"{text.strip()}\n", multiline=True) for key, text in texts.items()}
+    return {"kind": "difficulty", "id": id, "title": title, **long}
+
+
+def _numbers(process: Difficulty) -> dict[str, Any]:
+    offsets = [round(float(value), 3) for value in process.offsets]
+    return {"offsets": offsets, **{key: round(float(getattr(process, key)), 3) for key in SCALARS}}
+
+
+def _dumped(document: dict[str, Any], names: list[str], error: Floats, correlation: Floats) -> str:
+    whole = tomlkit.document()
+    whole.update(document)
+    whole["standard_errors"] = {name: round(float(one), 3) for name, one in zip(names, error, strict=True)}
     matrix = tomlkit.array()
-    for row in fit.correlation[np.ix_(known, known)]:
+    for row in correlation:
         matrix.add_line([round(float(value), 2) for value in row])
     matrix.add_line(indent="")
-    correlation["matrix"] = matrix
-    document["standard_errors"], document["correlation"] = errors, correlation
-    return tomlkit.dumps(document)
+    table = tomlkit.table()
+    table["names"] = names
+    table["matrix"] = matrix
+    whole["correlation"] = table
+    return tomlkit.dumps(whole)
 
 
 def write(path: Path, text: str) -> None:
