@@ -102,7 +102,7 @@ class Posterior:
         return prices.Joint(
             terms=terms,
             median=[float(f"{getattr(best, name):.6g}") for name in terms],
-            covariance=((covariance + covariance.T) / 2).tolist(),
+            covariance=[[float(f"{value:.6g}") for value in row] for row in (covariance + covariance.T) / 2],
         )
 
     def _linked(self, normals: Floats) -> Floats:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from montecarlo.errors import InputError, TaskFailed
-from studies import catalog, cli_target, cli_trace, config, results
+from studies import catalog, cli_calibrate, cli_target, cli_trace, config, results
 from studies.results import Results
 from traces import profiles
 
@@ -22,7 +22,6 @@ EXACT = ("economics", "frontier")  # sampled nowhere
 INTERRUPTED = 130  # the exit code of an interrupted run
 NOT_BUILT = {
     "compare": "comparing runs",
-    "calibrate": "calibrating prices from a benchmark",
 }
 
 app = typer.Typer(
@@ -33,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_target.app, name="target")
 app.add_typer(cli_trace.app, name="trace")
+app.command("calibrate")(cli_calibrate.command)
 out_console, err_console = Console(), Console(stderr=True)
 
 

@@ -27,6 +27,7 @@ from montecarlo.overlap import Overlap
 from montecarlo.roofline import Floats, Kernel
 from montecarlo.target import Target
 from montecarlo.terms import Terms
+from traces import profiles
 
 BUDGET = 8192  # tokens of a step; vLLM's max_num_batched_tokens for an API server on a large device
 USUAL_CONTEXT = 1000.0  # tokens; where lengths are not known
@@ -100,6 +101,23 @@ def drafter(name: str, target: Target) -> Drafter:
     except ValueError as error:
         raise InputError(f"drafter {name!r}: {error}; write eagle-3, fraction:0.10 or block:3x7") from error
     raise InputError(f"unknown drafter {name!r}; allowed: eagle-3, free, fraction:C, block:LAYERSxTOKENS")
+
+
+def overlap(name: str, target: Target) -> Overlap | None:
+    """Distinct experts of `target` (None: dense): `uniform`, or a profile of measured overlap carried over."""
+    if target.moe is None:
+        return None
+    if name == "uniform":
+        return Overlap.uniform(target.moe.experts, target.moe.top_k)
+    known = [shipped for shipped in profiles.shipped() if profiles.load(shipped).kind == "overlap"]
+    if name not in known and not name.endswith(".toml"):
+        raise InputError(
+            f"routing {name!r} is no profile of measured overlap; allowed: {', '.join(['uniform', *known])}"
+        )
+    profile = profiles.load(name)
+    if profile.kind != "overlap":
+        raise InputError(f"routing profile {name} describes {profile.kind}, and prices in closed form need overlap")
+    return profiles.overlap(profile, experts=target.moe.experts, top_k=target.moe.top_k)
 
 
 def times(given: Deployment, load: Load, worlds: list[Terms] | None) -> Times:
