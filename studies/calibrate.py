@@ -121,9 +121,8 @@ def fit(
         return np.log(observed.picked(forward.times(given, load, [priors.at(each) for each in normals])))
 
     def slopes(normals: Floats) -> Floats:
-        nudged = normals + NUDGE * np.concatenate([np.eye(len(NAMES)), -np.eye(len(NAMES))])
-        above, below = np.split(fitted(nudged), 2)
-        return np.asarray((above - below).T / (2 * NUDGE))
+        values = fitted(normals + NUDGE * np.concatenate([np.zeros((1, len(NAMES))), np.eye(len(NAMES))]))
+        return np.asarray((values[1:] - values[0]).T / NUDGE)
 
     if not measured.size:
         return Posterior(priors, np.zeros(len(NAMES)), np.eye(len(NAMES)), sigma, measured, 0.0)
@@ -134,6 +133,9 @@ def fit(
             lambda z, s=scale: np.concatenate([(fitted(z[None])[0] - measured) / s, z]),
             best,
             jac=lambda z, s=scale: np.concatenate([slopes(z) / s, np.eye(len(NAMES))]),
+            method="lm",
+            xtol=1e-3,
+            ftol=1e-5,
         ).x
         residuals, jacobian = measured - fitted(best[None])[0], slopes(best)
         covariance = np.asarray(np.linalg.inv(jacobian.T @ jacobian / sigma**2 + np.eye(len(NAMES))), np.float64)
