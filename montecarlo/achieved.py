@@ -130,19 +130,7 @@ class Achieved(Ideal):
         crossing = times * ACTIVATION_BYTES * elements / (kernel.share * self.bandwidth)
         return replace(kernel, fixed=kernel.fixed + crossing)
 
-    def kernels(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> list[Kernel]:
-        """All kernels of a verify but the experts, and what is fixed; shapes broadcast."""
-        tokens = np.multiply(batch, np.add(draft_length, 1.0))
-        found = super().kernels(batch, draft_length, context)
-        return [*found, self._fixed(batch, np.minimum(draft_length, 1.0), tokens)]
-
-    def ragged(self, queries: ArrayLike, context: ArrayLike) -> list[Kernel]:
-        """The same for sequences with their own `queries` and `context` [..., sequences]: works [...]."""
-        asked, _ = np.broadcast_arrays(np.asarray(queries, np.float64), context)
-        drafted = np.clip(asked.max(axis=-1) - 1.0, 0.0, 1.0)
-        return [*super().ragged(queries, context), self._fixed(asked.shape[-1], drafted, asked.sum(axis=-1))]
-
-    def _fixed(self, sequences: ArrayLike, drafted: ArrayLike, tokens: ArrayLike) -> Kernel:
+    def fixed(self, sequences: ArrayLike, drafted: ArrayLike, tokens: ArrayLike) -> list[Kernel]:
         """Seconds of a step that no kernel's roofline sees, launches of the MoE layers aside.
 
             step + sequences x sequence + drafted x drafted_step + layers x layer  [+ layers x eager_layer]
@@ -155,7 +143,7 @@ class Achieved(Ideal):
         if terms.largest_captured is not None:
             eager = np.greater(tokens, terms.largest_captured + 0.5)  # the slack of `padded`
             spent = spent + eager * (layers * terms.eager_layer_seconds)
-        return Kernel("fixed", 1, Work(0.0, 0.0), 1.0, fixed=spent)
+        return [Kernel("fixed", 1, Work(0.0, 0.0), 1.0, fixed=spent)]
 
     def draft_seconds(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
         """Seconds of drafting [s], given the undrafted target `step` [s]."""

@@ -42,12 +42,20 @@ class Ideal:
     def kernels(self, batch: ArrayLike, draft_length: ArrayLike, context: ArrayLike) -> list[Kernel]:
         """All kernels of a verify but the experts; shapes broadcast."""
         window = np.add(draft_length, 1.0)
-        return self.layers(np.multiply(batch, window), lambda kind: self.core(kind, batch, window, context))
+        tokens = np.multiply(batch, window)
+        found = self.layers(tokens, lambda kind: self.core(kind, batch, window, context))
+        return found + self.fixed(batch, np.minimum(draft_length, 1.0), tokens)
 
     def ragged(self, queries: ArrayLike, context: ArrayLike) -> list[Kernel]:
         """The same for sequences with their own `queries` and `context` [..., sequences]: works [...]."""
         asked, seen = np.broadcast_arrays(np.asarray(queries, np.float64), np.asarray(context, np.float64))
-        return self.layers(asked.sum(axis=-1), lambda kind: self.core(kind, 1.0, asked, seen, added))
+        tokens, drafted = asked.sum(axis=-1), np.clip(asked.max(axis=-1) - 1.0, 0.0, 1.0)
+        found = self.layers(tokens, lambda kind: self.core(kind, 1.0, asked, seen, added))
+        return found + self.fixed(asked.shape[-1], drafted, tokens)
+
+    def fixed(self, sequences: ArrayLike, drafted: ArrayLike, tokens: ArrayLike) -> list[Kernel]:
+        """What a step of `sequences` and `tokens` costs beside its kernels; `drafted`: 1 with drafts, 0 without."""
+        return []
 
     def peak(self, stored: str, activations: str | None = None) -> Scalar:
         """Peak [FLOP/s] for weights stored as `stored` and `activations`."""

@@ -157,7 +157,7 @@ class Eagle3:
             kernels = added(self.attention.kernels(drafting, queries, seen, BYTES[self.kv_stored]))
             spent = self._pass(device, tokens, sequences, kernels)
             spent = spent + self._fusion(device, tokens) if depth == 1 else spent
-            total += np.where(sequences > 0, spent, 0.0)
+            total = total + np.where(sequences > 0, spent, 0.0)
         return total
 
     def _linear(self, device: Device, parameters: int, tokens: ArrayLike, stored: str) -> Floats:

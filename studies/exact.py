@@ -8,6 +8,7 @@ import numpy as np
 
 from montecarlo import closed
 from montecarlo.acceptance import Acceptance
+from montecarlo.achieved import Achieved
 from montecarlo.cost import Ideal
 from montecarlo.errors import InputError
 from montecarlo.overlap import Overlap
@@ -91,8 +92,10 @@ def build(name: str, study: config.Study, index: int) -> Exact:
     if given.terms is not None:
         left = [term for term in TERMS if term not in terms]
         notes.append(f"Terms left out of every step: {', '.join(left) or 'none'}.")
-        if set(terms) == {"drafting"}:
-            raise InputError("terms = drafting alone leaves no step to draft for; name at least one more of them")
+        if set(terms) <= {"drafting", *(() if isinstance(prices, Achieved) else ("fixed",))}:
+            raise InputError(
+                f"terms = {', '.join(terms)} alone leaves no step to draft for; name at least one more of them"
+            )
     return Exact(
         labels=scenario.labels(name, given, experts) | {"tail": None},
         given=given,

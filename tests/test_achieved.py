@@ -205,6 +205,11 @@ def test_one_call_prices_every_world_as_that_world_alone() -> None:
     np.testing.assert_allclose(
         single.ragged_seconds(queries, seen), [p.ragged_seconds(queries, seen) for p in alone], rtol=1e-12
     )
+    np.testing.assert_allclose(
+        single.ragged_draft_seconds(queries - 1, seen, 0),
+        [p.ragged_draft_seconds(queries - 1, seen, 0) for p in alone],
+        rtol=1e-12,
+    )
 
 
 @given(st.floats(0, 1e15), st.floats(1, 1e12), st.floats(0, 1))

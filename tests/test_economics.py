@@ -188,6 +188,7 @@ def test_what_it_cannot_do_is_refused_in_one_line(tmp_path: Path) -> None:
         ("tail", "anywhere", "has no tail"),
         ("batch", "0", "at least 1"),
         ("terms", '["drafting"]', "leaves no step"),
+        ("terms", '["fixed", "drafting"]', "leaves no step"),
         ("terms", '["expert"]', "terms"),
         ("dollars_per_device_hour", "2", "key of the study frontier"),
         ("draft_length", "65", "from 0"),

@@ -1,5 +1,6 @@
 """Priors of achieved prices: quantiles come back, draws are of (seed, world) alone, files stack, faults are named."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,6 +99,17 @@ def test_a_joint_has_its_medians_and_covariance(written) -> None:
     )
 
 
+def test_a_joint_of_one_term_is_that_term_alone(written) -> None:
+    """Symmetric quantiles in the log are a normal: the same world draws the same number either way."""
+    edges = 0.002 * np.exp(np.array([-0.3, 0.0, 0.3]))
+    alone = prices.load(written(f"[terms.step_seconds]\nquantiles = {edges.tolist()}"), "h200-sxm", "bf16")
+    spread = (0.3 / 1.6448536269514722) ** 2
+    joint = f"[joint]\nterms = ['step_seconds']\nmedian = [0.002]\ncovariance = [[{spread}]]"
+    together = prices.load(written(joint), "h200-sxm", "bf16")
+    for world in range(20):
+        assert together.draw(0, world).step_seconds == pytest.approx(alone.draw(0, world).step_seconds, rel=1e-12)
+
+
 def test_where_holds_for_its_hardware_and_experts_and_comes_last(written) -> None:
     given = written(
         "largest_captured = 64\n[terms.bandwidth]\nvalue = 0.5\n"
@@ -160,6 +172,18 @@ def test_all_faults_of_a_file_are_said_at_once(written) -> None:
 def test_what_is_no_prices_file_is_refused(written, text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         prices.load(written(text), "h200-sxm", "bf16")
+
+
+def test_the_page_names_every_term_and_its_example_is_a_file(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "prices.md").read_text("utf-8")
+    assert not [name for name in NAMES if f"`{name}`" not in page]
+    (tmp_path / "mine.toml").write_text(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0])
+    terms = prices.load(str(tmp_path / "mine.toml"), "h200-sxm", "mxfp4").median()
+    given = (terms.largest_captured, terms.step_seconds, terms.bandwidth, terms.moe_layer_seconds)
+    assert given == pytest.approx((256, 0.0021, 0.83, 4.2e-5))
+    assert prices.load(str(tmp_path / "mine.toml"), "h100-sxm", "mxfp4").median().moe_layer_seconds == pytest.approx(
+        1.8e-5
+    )
 
 
 def test_a_name_that_is_none_is_refused() -> None:
