@@ -24,7 +24,8 @@ from montecarlo.drafter import Block, Drafter, Eagle3, Flat
 from montecarlo.errors import InputError
 from montecarlo.hardware import Hardware
 from montecarlo.overlap import Overlap
-from montecarlo.roofline import Floats, Kernel
+from montecarlo.prefill import mixed_seconds
+from montecarlo.roofline import Floats
 from montecarlo.target import Target
 from montecarlo.terms import Terms
 from traces import profiles
@@ -149,33 +150,11 @@ def _chunk(load: Load) -> Floats:
 def _extra(prices: Ideal, overlap: Overlap | None, load: Load, chunk: Floats) -> Floats:
     """What a step with `chunk` prompt tokens of one sequence costs more than one without [s]."""
     window = load.draft_length + 1
-    decoding = load.sequences * window
-    middle = np.where(np.isnan(load.prompt), USUAL_CONTEXT, load.prompt / 2)  # causal: half of it is seen on average
-
-    def step(tokens: Floats, prompts: float, rows: Floats) -> list[Kernel]:
-        found = prices.layers(
-            tokens,
-            lambda kind: (
-                *prices.core(kind, load.sequences, window, load.context),
-                # a kernel of long queries reads KV once: as in ideal prices, whatever kv_reads is
-                *(Ideal.core(prices, kind, 1.0, chunk, middle) if prompts else ()),
-            ),
-            logits=decoding + prompts,
-        )
-        if overlap is not None:
-            experts = prices.experts(tokens, overlap.distinct(rows, window))
-            found += [experts] if experts is not None else []
-        return found
-
-    def seconds(kernels: list[Kernel]) -> Floats:
-        return np.asarray(sum(kernel.seconds(prices.bandwidth) for kernel in kernels), np.float64)
-
-    rows = load.sequences
+    seen = np.where(np.isnan(load.prompt), 0.0, (load.prompt - chunk) / 2)  # the mean over a prompt's chunks
+    each, shared = np.zeros(len(window)), np.zeros(len(window))
     if overlap is not None:  # distinct counts sequences x n(window): the chunk's n(c) are so many sequences more
-        rows = rows + overlap.tokens(chunk) / overlap.tokens(window)
-    more = seconds(step(decoding + chunk, 1.0, rows)) - seconds(step(decoding, 0.0, load.sequences))
-    if isinstance(prices, Achieved) and prices.terms.largest_captured is not None:
-        largest = prices.terms.largest_captured
-        eager = (decoding + chunk > largest) & (decoding <= largest)
-        more = more + eager * prices.target.layers * prices.terms.eager_layer_seconds
-    return more
+        more = load.sequences + overlap.tokens(chunk) / overlap.tokens(window)
+        each, shared = overlap.distinct(load.sequences, window), overlap.distinct(more, window)
+    at = (load.sequences, load.draft_length, load.context)
+    mixed = mixed_seconds(prices, *at, chunk, seen, shared)
+    return mixed - mixed_seconds(prices, *at, 0.0, 0.0, each)
