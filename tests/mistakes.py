@@ -62,7 +62,6 @@ for study_command in (
     ["trace", "fit", "t", "--out", "p.toml"],
     ["trace", "synthesise", "p.toml"],
     ["trace", "capture"],
-    ["calibrate", "b.json"],
 ):
     mistake(f"command {' '.join(study_command)}", study_command, f"draftodds {study_command[0]}", "not built yet")
 mistake("scheduler", run("--scheduler", "tcp://node:8786"), "--scheduler", "not built yet")

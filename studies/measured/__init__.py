@@ -73,9 +73,11 @@ def _parsed(text: str, given: str) -> pl.DataFrame:
     faults.refuse(f"measured {given}")
     rows = []
     for number, cells in enumerate(lines, start=2):
+        if not any(cells):
+            continue
         if len(cells) != len(header):
             faults.add(f"rows of another length than the header's {len(header)} cells", f"line {number}")
-        elif any(cells):
+        else:
             rows.append(_row(dict(zip(header, cells, strict=True)), f"line {number}", faults))
     if not rows and not faults:
         faults.say("it has no rows")
