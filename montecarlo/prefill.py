@@ -33,6 +33,7 @@ from montecarlo.target import AttentionKind
 BINS = 32  # of the backlog, in one budget
 HELD = 4096  # bins held: a backlog of 128 steps
 SETTLED, LONGEST = 1e-7, 3_000  # change of the backlog's distribution in a step, and steps at most
+UNSERVED = 0.02  # share of the prompts that may be lost in a backlog too long to hold
 FULLEST = 0.98  # load of the budget that clients can bring about
 
 
@@ -130,7 +131,8 @@ class Steady:
 def served(traffic: Traffic, batch: float, budget: float) -> tuple[Floats, Floats]:
     """(prefill tokens of a step [BINS + 1], the share of steps with so many).
 
-    Raises InputError where prompts come faster than `budget` tokens a step can prefill them.
+    Raises InputError where prompts come faster than `budget` tokens a step can prefill them, or nearly so and in
+    prompts of many budgets.
     """
     arrivals, unit = batch / traffic.steps, budget / BINS
     load = arrivals * float(traffic.prompts.mean()) / budget
@@ -139,6 +141,9 @@ def served(traffic: Traffic, batch: float, budget: float) -> tuple[Floats, Float
             f"{batch:g} sequences bring {load * budget:,.0f} prompt tokens a step and {budget:,.0f} can be prefilled; "
             "take fewer sequences or a larger budget"
         )
+    # Steps in which the backlog forgets where it began (heavy traffic): P^2 / (P C (1 - load)^2).
+    if np.mean(traffic.prompts**2) / (traffic.prompts.mean() * budget * (1 - load) ** 2) > LONGEST:
+        raise _too_long(traffic, load, budget)
     bins = traffic.prompts / unit
     low = np.floor(bins).astype(np.int64)
     size = max(HELD, 1 << int(np.ceil(np.log2(4 * (low.max() + BINS)))))
@@ -154,7 +159,17 @@ def served(traffic: Traffic, batch: float, budget: float) -> tuple[Floats, Float
         if change < SETTLED:
             break
     shares = np.append(there[:BINS], there[BINS:].sum()) / there.sum()
-    return np.asarray(np.arange(BINS + 1) * unit, np.float64), np.asarray(shares, np.float64)
+    tokens = np.arange(BINS + 1) * unit
+    if abs(tokens @ shares / (load * budget) - 1) > UNSERVED:
+        raise _too_long(traffic, load, budget)
+    return np.asarray(tokens, np.float64), np.asarray(shares, np.float64)
+
+
+def _too_long(traffic: Traffic, load: float, budget: float) -> InputError:
+    return InputError(
+        f"prompts of up to {traffic.prompts.max():,.0f} tokens at {load:.0%} of a budget of {budget:,.0f} a step pile "
+        "up too long to be followed; take a larger budget or fewer sequences"
+    )
 
 
 def chunked(traffic: Traffic, batch: float, budget: float, seconds: Callable[[Floats], Floats]) -> Steady:
