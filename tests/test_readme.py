@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.routing_traces import lines, routed
+from tests.test_bench import write as bench
 from tests.test_cli import invoke
 from tests.test_import_vllm import response
 from traces import importers
@@ -52,6 +53,10 @@ def test_the_readmes_commands_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     if "responses.jsonl" in line or "traces/mine" in line:
         monkeypatch.chdir(tmp_path)
         _recorded(tmp_path, "responses.jsonl" in line)
+    if "c1.json" in line:
+        monkeypatch.chdir(tmp_path)
+        for row, name in ((0, "c1.json"), (4, "c16.json")):
+            bench(tmp_path, name, row)
     argv = shlex.split(line, comments=True)[1:]
     for word in argv:
         if word.startswith("../") and not (ROOT / word).exists():
