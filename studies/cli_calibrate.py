@@ -55,6 +55,8 @@ def _given(sets: list[str]) -> tuple[config.Scenario, int]:
         raise InputError(f"calibrate has no use for {', '.join(unknown)}; allowed: {', '.join(KEYS)}")
     if missing := [key for key in ("target", "hardware") if key not in chosen]:
         raise InputError(f"calibrate needs {' and '.join(f'--set {key}=...' for key in missing)}")
+    if (base := str(chosen.get("prices", "achieved"))) != "achieved" and not base.endswith(".toml"):
+        raise InputError(f"prices = {base} has no terms to calibrate; leave it out, or name a prices file (.toml)")
     devices = chosen.pop("devices", 1)
     if isinstance(devices, bool) or not isinstance(devices, int) or devices < 1:
         raise InputError(f"devices is {devices!r}; it must be a whole number of at least 1")

@@ -13,7 +13,7 @@ more than that, queues and the drafter's own prefill are left out. Several devic
 peaks and memory together (an even split; fixed times are not divided, communication is inside them).
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -61,11 +61,6 @@ class Load:
     def context(self) -> Floats:
         """Mean context of a decoding sequence [tokens]."""
         return np.where(np.isnan(self.prompt), USUAL_CONTEXT, self.prompt + self.output / 2)
-
-    def undrafted(self) -> "Load":
-        """The same traffic without drafts."""
-        rows = len(self.draft_length)
-        return replace(self, draft_length=np.zeros(rows), tokens_per_step=np.ones(rows))
 
     def rows(self, kept: np.ndarray) -> "Load":
         """Some of the rows."""

@@ -55,10 +55,11 @@ def fill(study: Study) -> Study:
             )
     if study.error is not None or study.trace is not None:
         raise InputError("validate replays no trace and draws worlds as asked; leave out --trace and --error")
-    filled = [
-        given.model_copy(update={"name": given.name or str(given.measured), "measured": given.measured or "none"})
-        for given in study.scenario
-    ]
+    if any(given.measured is None for given in study.scenario):
+        raise InputError(f"validate needs measured: {', '.join(measured.SHIPPED)} or a path to a .csv file")
+    if other := sorted({g.prices for g in study.scenario if g.prices != "achieved" and not g.prices.endswith(".toml")}):
+        raise InputError(f"validate calibrates prices achieved or those of a .toml file, not {', '.join(other)}")
+    filled = [given.model_copy(update={"name": given.name or str(given.measured)}) for given in study.scenario]
     names = [given.name for given in filled]
     if len(set(names)) < len(names):
         raise InputError(f"two scenarios are called {next(n for n in names if names.count(n) > 1)!r}; give each a name")

@@ -46,6 +46,8 @@ def test_quantities_are_what_their_names_say(found: Results) -> None:
         assert ratio["tokens_per_step"] == EMITTED[3]
         assert ratio["tokens_only"] == 1
         assert gain["tokens_only"] == EMITTED[3]
+        token = rows["seconds per token", batch, 3]  # throughput is concurrency over time per token in these rows
+        assert token["tokens_only"] == pytest.approx(token["measured"] * gain["measured"] / EMITTED[3])
         # prompts: what steps gain is more than throughput does
         assert gain["measured"] < EMITTED[3] / ratio["measured"]
 
@@ -139,3 +141,17 @@ def test_shipped_rows_are_read_and_have_a_source(name: str) -> None:
     for group in measured.read(name):
         assert group.rows["source"].null_count() == 0
         assert set(group.rows["draft_length"]) > {0}
+
+
+def test_hardware_that_was_not_said_is_weighed_by_the_rows_without_drafts(tmp_path: Path) -> None:
+    """The likeliest hardware of a faster engine has more bandwidth in all."""
+    likely = {}
+    for name, rate in (("slow", 600), ("fast", 4000)):
+        plain = {"target": "qwen3-30b-a3b", "hardware": "", "devices": "", "step_seconds": ""}
+        lines = [
+            row(**plain, tokens_per_second=rate),
+            row(**plain, tokens_per_second=1.2 * rate, draft_length=3, tokens_per_step=2.5),
+        ]
+        first = run(write(tmp_path / f"{name}.csv", lines))["terms"].row(0, named=True)
+        likely[name] = first["devices"] * validate.catalog.hardware(first["hardware"]).bandwidth
+    assert likely["slow"] < likely["fast"]
