@@ -6,7 +6,8 @@ i.i.d. acceptance is h(d) = alpha. Beyond the last known depth the last hazard i
 (Leviathan et al., arXiv 2211.17192, for the geometric law; engines print S(d) as "per-position acceptance".)
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -33,10 +34,15 @@ def _probabilities(values: ArrayLike, what: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """hazards [known depths]; `known` is None where the law holds at every depth (i.i.d.)."""
+    """hazards [known depths]; `known` is None where the law holds at every depth (i.i.d.).
+
+    runs: where the law differs by draft length (a block drafter's block sizes, a chain's renewal), the others, each
+    with the length it was run at; `hazards` is then that of the longest.
+    """
 
     hazards: tuple[float, ...]
     known: int | None
+    runs: tuple[tuple[int, "Acceptance"], ...] = ()
 
     @classmethod
     def iid(cls, alpha: float) -> "Acceptance":
@@ -62,6 +68,16 @@ class Acceptance:
         hazards = np.divide(steps, before, out=np.zeros_like(steps), where=before > 0)
         return cls(tuple(hazards.tolist()), steps.size)
 
+    @classmethod
+    def by_length(cls, survival: Mapping[int, ArrayLike]) -> "Acceptance":
+        """From the survival of runs at several draft lengths."""
+        laws = tuple((length, cls.of(survival=survival[length])) for length in sorted(survival))
+        return replace(laws[-1][1], runs=laws)
+
+    def at(self, draft_length: int) -> "Acceptance":
+        """The law of a run at `draft_length`: else the beginning of the next longer run; past the longest, its own."""
+        return next((law for length, law in self.runs if length >= draft_length), self)
+
     def survival(self, depths: int) -> np.ndarray:
         """S(1..depths) [depths], float64."""
         hazards = np.asarray(self.hazards)
@@ -71,6 +87,9 @@ class Acceptance:
     def tokens_per_step(self, draft_length: ArrayLike) -> np.ndarray:
         """Expected tokens per step and sequence at each draft length, bonus included."""
         lengths = np.asarray(draft_length, np.int64)
+        if self.runs:
+            each = [1.0 + self.at(int(length)).survival(int(length)).sum() for length in lengths.ravel()]
+            return np.reshape(np.asarray(each, np.float64), lengths.shape)
         emitted = np.concatenate([[1.0], 1.0 + np.cumsum(self.survival(int(lengths.max(initial=0))))])
         return np.asarray(emitted[lengths])
 

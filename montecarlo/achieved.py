@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from montecarlo.cost import Ideal
-from montecarlo.drafter import Eagle3
 from montecarlo.hardware import BYTES
 from montecarlo.linear import GatedDeltaNet
 from montecarlo.roofline import Floats, Kernel, Kernels, Scalar, Work, seconds
@@ -156,7 +155,6 @@ class Achieved(Ideal):
         spent = self.drafter.ragged_seconds(self, drafted, context, step)
         return spent + self._passes(np.max(drafted, axis=-1))
 
-    def _passes(self, passes: ArrayLike) -> Floats:
-        """Fixed seconds of `passes` of a drafter; a flat fraction of a target step has them in it."""
-        each = self.terms.pass_seconds if isinstance(self.drafter, Eagle3) else 0.0
-        return np.asarray(np.multiply(passes, each), np.float64)
+    def _passes(self, drafted: ArrayLike) -> Floats:
+        """Fixed seconds of the passes that draft `drafted` tokens; a flat fraction of a target step has them in it."""
+        return np.asarray(np.multiply(self.drafter.passes(drafted), self.terms.pass_seconds), np.float64)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from montecarlo.drafter import Eagle3, Flat
+from montecarlo.drafter import Drafter
 from montecarlo.ffn import Dense
 from montecarlo.hardware import BYTES, Hardware
 from montecarlo.memory import fits
@@ -27,7 +27,7 @@ class Ideal:
 
     target: Target
     hardware: Hardware
-    drafter: Eagle3 | Flat
+    drafter: Drafter
 
     @property
     def bandwidth(self) -> float:

@@ -3,6 +3,8 @@
 EAGLE-3   one decoder layer at target width run k times in a row, fed 3H -> H fused target states, with the
           target's LM head (Li et al., arXiv 2503.01840). The first pass runs over the whole verified window,
           as engines do to fill the drafter's KV; the others over one token per sequence.
+Block     several decoder layers run once a step over a whole block, whatever part of it is verified (DFlash: block
+          diffusion, z-lab; DSpark: as many layers as `dspark_target_layer_ids` of DeepSeek-V4's configuration).
 Flat      a fixed fraction c of one target step per drafted token (the post: c = 0.10); free is c = 0.
 """
 
@@ -13,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from montecarlo.attention import Attention
 from montecarlo.compressed import MLA
-from montecarlo.errors import InputError
+from montecarlo.errors import InputError, whole
 from montecarlo.ffn import Dense, MoE
 from montecarlo.hardware import BYTES, Device, known
 from montecarlo.roofline import Floats, Kernels, Work, added
@@ -32,6 +34,10 @@ class Flat:
         if not (np.isfinite(fraction) and fraction >= 0):
             raise InputError(f"drafter fraction is {fraction}; it must be 0 or more, in target steps per draft")
         return cls(float(fraction))
+
+    def passes(self, draft_length: ArrayLike) -> Floats:
+        """Passes of the drafter: none of ours, their cost is in the fraction."""
+        return np.zeros_like(np.asarray(draft_length, np.float64))
 
     def seconds(
         self,
@@ -113,6 +119,10 @@ class Eagle3:
         """The target's LM head, shared with it: read in every pass, stored once."""
         return self.hidden * self.vocabulary
 
+    def passes(self, draft_length: ArrayLike) -> Floats:
+        """Passes of the drafter in a step: one for each draft."""
+        return np.asarray(draft_length, np.float64)
+
     def seconds(
         self,
         device: Device,
@@ -151,8 +161,7 @@ class Eagle3:
         return total
 
     def _linear(self, device: Device, parameters: int, tokens: ArrayLike, stored: str) -> Floats:
-        work = Work(np.multiply(tokens, 2.0 * parameters), parameters * BYTES[stored])
-        return device.seconds(work, stored, self.activations)
+        return linear(device, parameters, tokens, stored, self.activations)
 
     def _fusion(self, device: Device, tokens: ArrayLike) -> Floats:
         """Seconds of fusing the target's states of `tokens`."""
@@ -171,3 +180,76 @@ class Eagle3:
     def kv_bytes(self, context: ArrayLike) -> Floats:
         """Bytes of its KV per sequence [B]."""
         return self.attention.held_bytes(context, 1, BYTES[self.kv_stored])
+
+
+@dataclass(frozen=True)
+class Block:
+    """`layers` decoder layers as wide as the target's, run once a step over `block` tokens of each sequence.
+
+    body: widths and formats, as EAGLE-3 derives them. Every token of the block goes through the LM head; the states
+    of the verified window are fused. DSpark's low-rank Markov head (rank 256) is left out.
+    """
+
+    body: Eagle3
+    layers: int
+    block: int
+
+    @classmethod
+    def of(cls, target: Target, *, layers: int, block: int, stored: str | None = None) -> "Block":
+        """Derive it from `target`, as Eagle3.of does."""
+        return cls(Eagle3.of(target, stored), whole("block drafter layers", layers), whole("drafted block", block))
+
+    def layer_parameters(self) -> int:
+        """Weights of one of its layers."""
+        return self.body.attention.parameters(self.body.hidden) + self.body.ffn.parameters(self.body.hidden)
+
+    def passes(self, draft_length: ArrayLike) -> Floats:
+        """Passes of the drafter in a step: one, where anything is drafted."""
+        return np.minimum(np.asarray(draft_length, np.float64), 1.0)
+
+    def seconds(
+        self,
+        device: Device,
+        batch: ArrayLike,
+        draft_length: ArrayLike,
+        context: ArrayLike,
+        step: ArrayLike,
+    ) -> Floats:
+        """Seconds of one pass over the block of each sequence; shapes broadcast. `step` is not needed here."""
+        length = np.asarray(draft_length, np.float64)
+        cores = self.body.attention.kernels(batch, float(self.block), context, BYTES[self.body.kv_stored])
+        once = self._once(device, np.multiply(batch, self.block), np.multiply(batch, length + 1), cores)
+        return np.where(length > 0, once, 0.0)
+
+    def ragged_seconds(self, device: Device, drafted: ArrayLike, context: ArrayLike, step: ArrayLike) -> Floats:
+        """The same for sequences with their own draft lengths and contexts [..., sequences]."""
+        lengths, seen = np.broadcast_arrays(np.asarray(drafted, np.float64), np.asarray(context, np.float64))
+        drafting = (lengths > 0).astype(np.float64)
+        per_sequence = self.body.attention.kernels(drafting, float(self.block), seen, BYTES[self.body.kv_stored])
+        windows, many = (drafting * (lengths + 1)).sum(axis=-1), drafting.sum(axis=-1)
+        return np.where(many > 0, self._once(device, many * self.block, windows, added(per_sequence)), 0.0)
+
+    def _once(self, device: Device, tokens: ArrayLike, windows: ArrayLike, cores: Kernels) -> Floats:
+        """Seconds of all layers and the LM head over `tokens`, and of fusing the target's states of `windows`."""
+        body = self.body
+        core = sum(device.seconds(work, arithmetic) for work, arithmetic in cores)
+        layer = linear(device, self.layer_parameters(), tokens, body.stored, body.activations) + core
+        fused = linear(device, body.fusion_parameters(), windows, body.stored, body.activations)
+        head = linear(device, body.head_parameters(), tokens, body.head_stored, body.activations)
+        return np.asarray(self.layers * layer + fused + head, np.float64)
+
+    def weight_bytes(self) -> float:
+        """Bytes of its own weights [B]; embedding and LM head are the target's."""
+        return (self.layers * self.layer_parameters() + self.body.fusion_parameters()) * BYTES[self.body.stored]
+
+    def kv_bytes(self, context: ArrayLike) -> Floats:
+        """Bytes of its KV per sequence [B]."""
+        return self.layers * self.body.kv_bytes(context)
+
+
+Drafter = Eagle3 | Flat | Block
+
+
+def linear(device: Device, parameters: int, tokens: ArrayLike, stored: str, activations: str | None) -> Floats:
+    """Seconds of a matrix of `parameters` over `tokens` [s]."""
+    return device.seconds(Work(np.multiply(tokens, 2.0 * parameters), parameters * BYTES[stored]), stored, activations)

@@ -8,7 +8,7 @@ Activations, CUDA graphs and fragmentation are left out, so `fits` is an upper b
 import numpy as np
 from numpy.typing import ArrayLike
 
-from montecarlo.drafter import Eagle3, Flat
+from montecarlo.drafter import Drafter
 from montecarlo.ffn import MoE
 from montecarlo.hardware import BYTES, Hardware
 from montecarlo.roofline import Floats
@@ -34,7 +34,7 @@ def kv_bytes(target: Target, context: ArrayLike, queries: ArrayLike = 1) -> Floa
 
 
 def needed_bytes(
-    target: Target, drafter: Eagle3 | Flat, batch: ArrayLike, context: ArrayLike, draft_length: ArrayLike
+    target: Target, drafter: Drafter, batch: ArrayLike, context: ArrayLike, draft_length: ArrayLike
 ) -> Floats:
     """Bytes a step holds [B]; shapes broadcast. The drafter counts where draft_length > 0."""
     window = np.add(draft_length, 1)
@@ -46,7 +46,7 @@ def needed_bytes(
 
 def fits(
     target: Target,
-    drafter: Eagle3 | Flat,
+    drafter: Drafter,
     hardware: Hardware,
     batch: ArrayLike,
     context: ArrayLike,

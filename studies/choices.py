@@ -174,6 +174,12 @@ def acceptance(
         law = Acceptance.iid(float(given))
         stand_in = _stand_in(target, "acceptance", given)
         notes.append(f"Acceptance is i.i.d. with probability {float(given):g} at every depth{stand_in}.")
+    if isinstance(law, Acceptance) and law.runs:
+        notes.append(
+            f"Acceptance differs by draft length (runs at {', '.join(str(length) for length, _ in law.runs)}): tokens "
+            "per step are those of the run at the length, or of the next longer one cut short; where a draft is "
+            "rejected, for what its tail loads, is of the longest."
+        )
     if law.known is not None and law.known < deepest:
         kept = (
             f"keep its last hazard ({law.hazards[-1]:.3f})"

@@ -12,17 +12,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from montecarlo.errors import InputError, TaskFailed
-from studies import catalog, cli_target, cli_trace, config, results
+from studies import catalog, cli_calibrate, cli_target, cli_trace, config, results
 from studies.results import Results
 from traces import profiles
 
 # Every study: its id, and its module under `studies`, which has ABOUT, prepared, tasks, conclude and largest_error.
-STUDIES = {"optimal-k": "optimal_k", "economics": "economics", "frontier": "frontier"}
+STUDIES = {"optimal-k": "optimal_k", "economics": "economics", "frontier": "frontier", "validate": "validate"}
 EXACT = ("economics", "frontier")  # sampled nowhere
 INTERRUPTED = 130  # the exit code of an interrupted run
 NOT_BUILT = {
     "compare": "comparing runs",
-    "calibrate": "calibrating prices from a benchmark",
 }
 
 app = typer.Typer(
@@ -33,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_target.app, name="target")
 app.add_typer(cli_trace.app, name="trace")
+app.command("calibrate")(cli_calibrate.command)
 out_console, err_console = Console(), Console(stderr=True)
 
 
@@ -116,7 +116,7 @@ def run(
     from studies import runner, scenario
 
     module = import_module(f"studies.{STUDIES[study]}")
-    resolved = scenario.fill(study, resolved)
+    resolved = module.fill(resolved) if study == "validate" else scenario.fill(study, resolved)
     folder = runner.enter(module, study, resolved, out or Path("out") / study, fresh=fresh)
 
     def draw(path: Path) -> list[str]:
@@ -190,7 +190,7 @@ def _summary(found: Results, folder: Path) -> dict[str, Any]:
     from reports import page
 
     said = page.brief(found)
-    kept = ("best", "changes", "gutters", "claims", "operating", "trades")
+    kept = ("best", "changes", "gutters", "claims", "operating", "trades", "scores", "choices")
     frames = {name: _finite(frame.to_dicts()) for name, frame in found.frames.items() if name in kept}
     return {"folder": str(folder), "answer": said.sentences, "caveat": said.caveat, **frames, "notes": found.notes}
 

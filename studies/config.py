@@ -36,6 +36,7 @@ ONLY = {
     "terms": "economics",
     "dollars_per_device_hour": "frontier",
     "seconds_per_token": "frontier",
+    "measured": "validate",
 }
 
 
@@ -103,6 +104,7 @@ class Scenario(_Strict):
     terms: Annotated[list[Literal[TERMS]], Field(min_length=1)] | None = None  # type: ignore[valid-type]
     dollars_per_device_hour: Annotated[float, Field(gt=0)] | None = None
     seconds_per_token: Annotated[float, Field(gt=0)] | None = None
+    measured: str | None = None
 
 
 class Study(_Strict):
@@ -199,7 +201,8 @@ def resolve(study: str, path: Path | None, sets: list[str], overrides: dict[str,
             chosen.pop(other, None)
     chosen |= options
     scenario = {key: value for key, value in chosen.items() if key in SCENARIO_KEYS}
-    own = scenario.keys() - (GRID_KEYS if study == "optimal-k" else SCENARIO_KEYS - DEPLOYMENT)
+    shared = {"optimal-k": GRID_KEYS, "validate": SCENARIO_KEYS - {"measured"}}
+    own = scenario.keys() - shared.get(study, SCENARIO_KEYS - DEPLOYMENT)
     base = read(path, study) if path else default(study)
     start = base.pop("own", {})
     if not path and (own or "trace" in chosen):
@@ -250,7 +253,11 @@ def digest(study: str, resolved: Study, versions: dict[str, str]) -> str:
     and of the versions that compute.
     """
     named = {str(v) for scenario in resolved.scenario for v in scenario.model_dump().values() if isinstance(v, str)}
-    files = {name: Path(name).read_text("utf-8") for name in named if name.endswith(".toml") and os.path.isfile(name)}
+    files = {
+        name: Path(name).read_text("utf-8")
+        for name in named
+        if name.endswith((".toml", ".csv")) and os.path.isfile(name)
+    }
     plain = resolved.model_dump(mode="json", exclude={"trace"})
     content = json.dumps([study, plain, files, versions], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

@@ -70,7 +70,7 @@ def _first_survival(built: Built) -> float:
     """S(1) over all places of the text."""
     if isinstance(built.acceptance, Difficulty):
         return float(difficulty.survival(built.acceptance, 1)[0][0])
-    return float(built.acceptance.survival(1)[0])
+    return float(built.acceptance.at(1).survival(1)[0])
 
 
 def _uniform_iid_choice(built: Built, lengths: np.ndarray, b: int, c: int) -> int:

@@ -60,7 +60,6 @@ mistake("acceptance profile as routing", run(routing="gpt-oss-20b-eagle-3"), "ac
 for study_command in (
     ["compare", "a", "b"],
     ["trace", "capture"],
-    ["calibrate", "b.json"],
 ):
     mistake(f"command {' '.join(study_command)}", study_command, f"draftodds {study_command[0]}", "not built yet")
 fit, make = ["trace", "fit", "@/t", "--out"], ["trace", "synthesise"]

@@ -68,7 +68,7 @@ def test_a_shipped_curve_by_length_is_the_published_one(data: Path, name: str) -
     profile = profiles.load(name)
     for k in lengths:
         survival, tokens = _published(data, target, drafter, k, workload)
-        law = profiles.acceptance(profile, k)
+        law = profiles.acceptance(profile).at(k)
         np.testing.assert_allclose(law.survival(k), survival, atol=6e-5)
         np.testing.assert_allclose(law.tokens_per_step(k), tokens, atol=0.03)
 
@@ -84,7 +84,7 @@ def test_the_blocks_of_dspark_have_the_golden_tokens_per_step(data: Path) -> Non
     """By one hazard within each block; the beginning of the longest block is another law than the shorter blocks."""
     figures = golden_curves(data)["deepseek-v4-pro-0813 thinking_on"]
     profile = profiles.load("deepseek-v4-pro-dspark")
-    laws = [profiles.acceptance(profile, k) for k in range(1, 9)]
+    laws = [profiles.acceptance(profile).at(k) for k in range(1, 9)]
     found = [float(law.tokens_per_step(k)) for k, law in enumerate(laws, 1)]
     np.testing.assert_allclose(found, figures, atol=5e-4)
     for law in laws:
@@ -117,18 +117,17 @@ def test_the_law_is_that_of_the_length_asked_for(tmp_path: Path) -> None:
     own = _own(tmp_path, "[survival_by_length]\n4 = [0.7, 0.5, 0.3]\n2 = [0.9, 0.6]\n16 = [0.5]")
     asked = {1: [0.9, 0.6], 2: [0.9, 0.6], 3: [0.7, 0.5, 0.3], 4: [0.7, 0.5, 0.3], 5: [0.5], 16: [0.5], 40: [0.5]}
     for k, survival in asked.items():
-        law = profiles.acceptance(own, k)
+        law = profiles.acceptance(own).at(k)
         assert law.known == len(survival)
         np.testing.assert_allclose(law.survival(len(survival)), survival)
-    with pytest.raises(
-        InputError, match=r"own.toml: survival differs by draft length \(runs at 2, 4, 16\); ask for one"
-    ):
-        profiles.acceptance(own)
+    whole = profiles.acceptance(own)
+    np.testing.assert_allclose(whole.tokens_per_step([0, 1, 2, 3, 4]), [1, 1.9, 2.5, 2.5, 2.68])
+    np.testing.assert_allclose(whole.survival(1), [0.5])  # of the longest run
 
 
 def test_one_curve_serves_every_length(tmp_path: Path) -> None:
-    own = _own(tmp_path, "survival = [0.7, 0.5]")
-    assert profiles.acceptance(own, 1) == profiles.acceptance(own, 9) == profiles.acceptance(own)
+    law = profiles.acceptance(_own(tmp_path, "survival = [0.7, 0.5]"))
+    assert law.at(1) == law.at(9) == law
 
 
 @pytest.mark.parametrize(
@@ -145,4 +144,4 @@ def test_one_curve_serves_every_length(tmp_path: Path) -> None:
 )
 def test_faults_of_a_law_by_length_are_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        profiles.acceptance(_own(tmp_path, text), 2)
+        profiles.acceptance(_own(tmp_path, text))

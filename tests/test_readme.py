@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.routing_traces import lines, routed
+from tests.test_bench import write as bench
 from tests.test_cli import invoke
 from tests.test_import_vllm import response
 from traces import importers
@@ -58,6 +59,10 @@ def test_the_readmes_commands_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     if "=routing.toml" in line:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "routing.toml").write_bytes((ROOT / "traces" / "profiles" / "gpt-oss-20b.toml").read_bytes())
+    if "c1.json" in line:
+        monkeypatch.chdir(tmp_path)
+        for row, name in ((0, "c1.json"), (4, "c16.json")):
+            bench(tmp_path, name, row)
     argv = shlex.split(line, comments=True)[1:]
     for word in argv:
         if word.startswith("../") and not (ROOT / word).exists():

@@ -42,7 +42,8 @@ def acceptance(folder: Path) -> tuple[Acceptance, list[str]]:
         notes += assumed
         notes.append(
             f"Acceptance is the trace's hazard by depth, {int(risk[0]):,} steps drafted up to {length} ahead; at other "
-            "lengths real acceptance shifts, since long runs eat the easy text."
+            "lengths real acceptance shifts, since long runs eat the easy text: `draftodds trace fit` makes a profile "
+            "of it that is walked."
         )
         return Acceptance.of(hazard=hazard), notes
     if not trace.has("curves"):

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from montecarlo.difficulty import Difficulty
 from montecarlo.keys import Stream, key
-from traces.fit_acceptance import SDS, Fit
+from traces.difficulty_likelihood import SDS
+from traces.fit_acceptance import Fit
 from traces.fit_curve import walk_lengths
 
 LENGTHS, BEYOND = 8, 3  # draft lengths 1 .. 8, and at least so many past the deepest drafted

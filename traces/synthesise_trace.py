@@ -81,16 +81,16 @@ def synthesise_trace(
         raise InputError("a text of 1 token has no verify step; give 2 tokens or more")
     _room(tokens, MOST_TOKENS, "acceptance")
     with Writer(out, Reading(notes=[said])) as trace:
-        log = _stepped(process(profile), requests, tokens, draft_length, seed, progress)
+        log = _stepped(process(profile, draft_length), requests, tokens, draft_length, seed, progress)
         held = trace.acceptance(log, "synthesised")
         return trace.seal({**info, **held, "synthesised": {**made, "draft_length": draft_length}})
 
 
-def process(profile: Profile) -> Difficulty:
+def process(profile: Profile, draft_length: int) -> Difficulty:
     """The difficulty process of a profile of acceptance, of either kind; as of a request of typical length."""
     if profile.kind == "difficulty":
         return difficulty.process(profile.numbers, profile.id)
-    hazard = np.asarray(profiles.acceptance(profile).hazards)
+    hazard = np.asarray(profiles.acceptance(profile).at(draft_length).hazards)
     with np.errstate(divide="ignore"):
         return Difficulty.of(np.clip(np.log(hazard) - np.log1p(-hazard), -CERTAIN, CERTAIN))
 

@@ -95,13 +95,14 @@ class Priors:
 
     def median(self) -> Terms:
         """Every term at its median, for studies that draw nothing."""
-        return self._at(np.zeros(len(NAMES)))
+        return self.at(np.zeros(len(NAMES)))
 
     def draw(self, seed: int, world: int) -> Terms:
         """The terms of a world."""
-        return self._at(generator(seed, world, Stream.PRICES).standard_normal(len(NAMES)))
+        return self.at(generator(seed, world, Stream.PRICES).standard_normal(len(NAMES)))
 
-    def _at(self, normals: np.ndarray) -> Terms:
+    def at(self, normals: np.ndarray) -> Terms:
+        """The terms where their standard normals, in the order of NAMES, are `normals`."""
         found: dict[str, float] = {}
         largest: int | None = None
         for section in self.sections:

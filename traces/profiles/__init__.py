@@ -83,25 +83,15 @@ def digest(name: str) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def acceptance(profile: Profile, draft_length: int | None = None) -> Acceptance:
-    """The acceptance by depth of an acceptance profile; InputError for a law that is none.
-
-    One with survival_by_length needs a `draft_length`: the law is that of the run at it, else the beginning of the
-    next longer run (a window cut from a larger block), and past the longest that of the longest, extrapolated.
-    """
+def acceptance(profile: Profile) -> Acceptance:
+    """The acceptance by depth of an acceptance profile; InputError for a law that is none."""
     try:
         numbers = dict(profile.numbers)
         if "survival_by_length" in numbers:
             runs = _runs(numbers.pop("survival_by_length"))
-            if draft_length is None:
-                raise InputError(
-                    f"survival differs by draft length (runs at {', '.join(map(str, sorted(runs)))}); "
-                    "ask for one length, or give the survival of one run as a list"
-                )
             if numbers:
                 raise InputError(f"survival_by_length stands alone; leave out {', '.join(numbers)}")
-            at = min((run for run in runs if run >= draft_length), default=max(runs))
-            numbers["survival"] = runs[at]
+            return Acceptance.by_length(runs)
         return Acceptance.of(survival=numbers.get("survival"), hazard=numbers.get("hazard"))
     except InputError as error:
         raise InputError(f"profile {profile.id}: {error}") from error
