@@ -59,6 +59,7 @@ def held_out(
     batches = tuple(batch for batch in BATCHES if batch <= fewest)
     seen = [statistics(text, experts, some) for some in requests]
     truth, errors, predicted, popularity = [], [], [], []
+    top_k, layers = whole.parameters.top_k, len(whole.parameters.weights)
     for one in (0, 1):
         found = fit(seen[1 - one], simulation=counted(TRAINING), start=whole, rounds=1)
         model = PREDICTION.text(found.parameters.routing)
@@ -68,8 +69,7 @@ def held_out(
         predicted.append(
             figures(statistics(model, experts)) | batch_windows(model, experts, everyone, 2 + one, batches)
         )
-        popularity.append(independent(exact.inclusion(found.parameters.weights, whole.parameters.top_k)))
-    top_k, layers = whole.parameters.top_k, len(whole.parameters.weights)
+        popularity.append(independent(np.stack([exact.inclusion(one, top_k) for one in found.parameters.weights])))
     uniform = independent(np.full((layers, experts), top_k / experts))
     rows = []
     for figure in truth[0]:

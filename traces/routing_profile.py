@@ -89,7 +89,8 @@ def document(fit: Fit, *, id: str, title: str, source: str, limits: str) -> str:
     _, topic, background, section, sticky = fit.parameters.layer.T  # the tilt is the simulation's noise in its load
     error, tokens_error = fit.errors
     routing = fit.parameters.routing
-    shares = np.sort(exact.inclusion(fit.parameters.weights, routing.top_k))[:, ::-1] / routing.top_k
+    found = [exact.inclusion(one, routing.top_k) for one in fit.parameters.weights]  # all layers at once take 1.5 GB
+    shares = np.sort(np.stack(found))[:, ::-1] / routing.top_k
     with np.errstate(divide="ignore", invalid="ignore"):
         values = {
             "concentration": (1 / topic - 1, error[:, 1] / topic**2),
