@@ -78,15 +78,19 @@ def test_the_drafter_is_stored_as_asked_and_its_head_as_the_targets():
     assert saved == pytest.approx(layer / 8e12)  # one byte per weight of its own; the head is not its own
 
 
+def _priced(**keys):
+    return choices.priced(config.Scenario(**({"drafter": "free", "prices": "ideal"} | keys)), []).prices
+
+
 @pytest.mark.parametrize("name", ["weight_format", "expert_format", "kv_format", "activation_format"])
 def test_keys_reach_the_prices(name):
     notes: list[str] = []
-    given = config.Scenario(target="deepseek-v4-flash", drafter="free", **{name: "bf16"})
-    prices, _ = choices.prices(given, notes)
+    given = config.Scenario(target="deepseek-v4-flash", drafter="free", prices="ideal", **{name: "bf16"})
+    prices = choices.priced(given, notes).prices
     assert isinstance(prices, Ideal)
     assert getattr(prices.target, name) == "bf16"
     assert f"{name} bf16" in " ".join(notes)
-    plain, _ = choices.prices(config.Scenario(target="deepseek-v4-flash", drafter="free"), [])
+    plain = _priced(target="deepseek-v4-flash")
     dearer = [
         p.other_seconds(64, 3, 8192) + 43 * p.moe_seconds(256, 200) for p in (prices, plain) if isinstance(p, Ideal)
     ]
@@ -94,19 +98,16 @@ def test_keys_reach_the_prices(name):
 
 
 def test_the_rollback_reaches_the_prices():
-    states, replay = (
-        choices.prices(config.Scenario(target="qwen3.6-35b-a3b", drafter="free", rollback=way), [])[0]
-        for way in ("states", "replay")
-    )
+    states, replay = (_priced(target="qwen3.6-35b-a3b", rollback=way) for way in ("states", "replay"))
     saved = states.other_seconds(1, 3, 4096) - replay.other_seconds(1, 3, 4096)
     kept = 2 * (16 * 128 + 32 * (128 + 2))
     assert saved == pytest.approx(30 * (3 * 1_114_112 - 3 * 2 * kept) / 4.8e12)
 
 
 def test_spread_and_form_reach_their_layers_only():
-    spread, _ = choices.prices(config.Scenario(target="deepseek-v4-flash", drafter="free", index_spread=0.5), [])
+    spread = _priced(target="deepseek-v4-flash", index_spread=0.5)
     assert [(kind.ratio, kind.index_spread) for _, kind in spread.target.attention] == [(0, 0), (4, 0.5), (128, 0)]
-    expanded, _ = choices.prices(config.Scenario(target="deepseek-v3", drafter="free", mla_form="mha"), [])
+    expanded = _priced(target="deepseek-v3", mla_form="mha")
     assert [kind.form for _, kind in expanded.target.attention] == ["mha"]
 
 
@@ -128,4 +129,4 @@ def test_spread_and_form_reach_their_layers_only():
 )
 def test_formats_that_mean_nothing_are_refused(keys, fault):
     with pytest.raises(InputError, match=fault):
-        choices.prices(config.Scenario(**({"target": "gpt-oss-20b", "drafter": "free"} | keys)), [])
+        choices.priced(config.Scenario(**({"target": "gpt-oss-20b", "drafter": "free"} | keys)), [])

@@ -14,7 +14,7 @@ from studies import columns, config, frontier, scenario
 from studies.results import Results
 from tests.test_cli import invoke, sets
 
-OWN = {"target": "gpt-oss-120b", "hardware": "h200-sxm", "context_tokens": "[2000, 60000]"}
+OWN = {"target": "gpt-oss-120b", "hardware": "h200-sxm", "context_tokens": "[2000, 60000]", "prices": "ideal"}
 
 
 def resolved(**keys: str) -> config.Study:

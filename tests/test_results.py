@@ -107,7 +107,7 @@ def test_the_grid_says_which_case_it_is(folder: Path) -> None:
         "hardware": "h200-sxm",
         "devices": 1,
         "drafter": "fraction:0.10",
-        "prices": "ideal",
+        "prices": "achieved",
         "routing": "gpt-oss-20b",
         "acceptance": "0.75",
         "tail": "request",

@@ -218,8 +218,9 @@ def test_the_best_is_worth_what_the_grid_says_within_its_noise(case: Results) ->
     for row in case["best"].iter_rows(named=True):
         here = case["results"].filter(batch=row["batch"], context_tokens=row["context_tokens"])
         at = here.filter(draft_length=row["best_draft_length"]).row(0, named=True)
-        assert row["speedup"] == pytest.approx(at["speedup"], rel=0.02)
-        assert row["regret_uniform_iid"] >= -0.01  # chosen on one half of few worlds, valued on the other
+        noise = 4 * row["speedup_se"] / row["speedup"]
+        assert row["speedup"] == pytest.approx(at["speedup"], rel=0.02 + noise)
+        assert row["regret_uniform_iid"] >= -0.01 - noise  # chosen on one half of few worlds, valued on the other
         assert row["regret_uniform_iid"] < 1
 
 
