@@ -113,6 +113,9 @@ def drafter_in_words(name: str) -> str:
         return "a free drafter"
     if kind == "fraction" and cost:
         return f"a drafter that costs {cost} of a target step per draft"
+    if kind == "block" and "x" in cost:
+        layers, _, tokens = cost.partition("x")
+        return f"a block drafter of {layers} layers and {tokens} tokens"
     return name
 
 

@@ -15,12 +15,12 @@ from montecarlo.achieved import Achieved
 from montecarlo.compressed import Compressed
 from montecarlo.cost import Ideal
 from montecarlo.difficulty import Difficulty
-from montecarlo.drafter import Eagle3, Flat
+from montecarlo.drafter import Block, Eagle3, Flat
 from montecarlo.errors import InputError
 from montecarlo.memory import weight_bytes
 from montecarlo.post import Post
 from montecarlo.routing import Routing
-from studies import catalog, config, layers, prices
+from studies import catalog, config, drafters, layers, prices
 from studies.prices import Priors
 from traces import by_depth, profiles, replay
 
@@ -40,7 +40,7 @@ class Priced:
 
 def priced(given: config.Scenario, notes: list[str]) -> Priced:
     """The price list of a scenario, and what it is for."""
-    drafter = str(given.drafter)
+    drafter, deepest = str(given.drafter), max(given.draft_length or [0])
     if given.prices == "post":
         if given.target != "deepseek-v4-flash" or given.hardware != "b200-sxm":
             raise InputError(
@@ -50,7 +50,7 @@ def priced(given: config.Scenario, notes: list[str]) -> Priced:
         asked = [*layers.named(given), *(["drafter_format"] if given.drafter_format is not None else [])]
         if asked:
             raise InputError(f"prices = post knows its own formats and layers only; leave out {', '.join(asked)}")
-        flat = _flat(drafter)
+        flat = drafters.flat(drafter)
         if flat is None:
             raise InputError(
                 f"prices = post takes a drafter of a fixed fraction (fraction:0.10 or free), not {drafter!r}"
@@ -62,19 +62,24 @@ def priced(given: config.Scenario, notes: list[str]) -> Priced:
     if given.prices not in ("achieved", "ideal") and not given.prices.endswith(".toml"):
         raise catalog.refuse("prices", given.prices, ["achieved", "ideal", "post", "a path to a .toml file"])
     target, hardware = layers.as_asked(catalog.target(given.target), given, notes), catalog.hardware(given.hardware)
-    built: Eagle3 | Flat | None = _flat(drafter)
-    if given.drafter_format is not None and isinstance(built, Flat):
-        raise InputError(f"drafter_format = {given.drafter_format}: drafter {drafter} has no weights to store")
-    if drafter == "eagle-3":
-        built = Eagle3.of(target, given.drafter_format)
+    built = drafters.drafter(drafter, target, given.drafter_format)
+    if isinstance(built, Eagle3):
         notes.append(
             "EAGLE-3 is derived from the target: one decoder layer at its width with 2H-wide attention inputs, "
             f"a dense layer {built.ffn.intermediate:,} wide, 3H to H fusion, the whole LM head in every pass."
         )
-        if isinstance(built.attention, Compressed):
-            notes.append(f"EAGLE-3 attends as the target's layers of ratio {built.attention.ratio} do.")
-    if built is None:
-        raise catalog.refuse("drafter", drafter, ["eagle-3", "free", "fraction:C"])
+    if isinstance(built, Block):
+        notes.append(
+            f"The block drafter is derived from the target: {built.layers} decoder layers at its width, run once a step "
+            f"over {built.block} tokens of every sequence, each through the LM head."
+        )
+        if deepest > built.block:
+            raise InputError(
+                f"draft_length goes to {deepest}, and drafter {drafter} drafts {built.block} tokens a step"
+            )
+    attention = None if isinstance(built, Flat) else (built.body if isinstance(built, Block) else built).attention
+    if isinstance(attention, Compressed):
+        notes.append(f"The drafter attends as the target's layers of ratio {attention.ratio} do.")
     if isinstance(built, Flat) and built.fraction > 0:
         notes.append(
             f"The drafter is assumed to cost {built.fraction:g} of an undrafted target step per drafted token"
@@ -94,19 +99,6 @@ def priced(given: config.Scenario, notes: list[str]) -> Priced:
         return Priced(Ideal(target, hardware, built), None, *shape)
     priors = prices.load(given.prices, Path(given.hardware).stem, target.expert_format if moe else None)
     return Priced(Achieved(target, hardware, built, priors.median()), priors, *shape)
-
-
-def _flat(drafter: str) -> Flat | None:
-    if drafter == "free":
-        return Flat.of(fraction=0.0)
-    if drafter.startswith("fraction:"):
-        try:
-            return Flat.of(fraction=float(drafter.removeprefix("fraction:")))
-        except InputError:
-            raise
-        except ValueError as error:
-            raise InputError(f"drafter {drafter!r}: fraction:C takes a number, as in fraction:0.10") from error
-    return None
 
 
 def routing(name: str, layers: int, experts: int, top_k: int, notes: list[str]) -> Routing:

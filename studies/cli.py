@@ -56,6 +56,9 @@ def list_() -> None:
         )
     table.add_row("drafter", "eagle-3", "one decoder layer derived from the target, run once per draft")
     table.add_row("drafter", "fraction:C", "C of an undrafted target step per draft")
+    table.add_row(
+        "drafter", "block:LxT", "L layers derived from the target, one pass a step over T tokens (DFlash, DSpark)"
+    )
     table.add_row("drafter", "free", "costs nothing: the upper bound")
     table.add_row("prices", "achieved", "rooflines with what engines achieve and add, drawn from priors (the default)")
     table.add_row("prices", "ideal", "rooflines, kernel by kernel")

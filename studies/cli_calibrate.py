@@ -9,7 +9,7 @@ import typer
 from montecarlo.errors import InputError
 from montecarlo.memory import weight_bytes
 from montecarlo.terms import NAMES
-from studies import bench, calibrate, catalog, config, forward, layers, prices
+from studies import bench, calibrate, catalog, config, drafters, forward, layers, prices
 from studies.bench import Bench
 from studies.calibrate import Posterior
 from studies.results import write_atomically
@@ -74,7 +74,7 @@ def _deployment(given: config.Scenario, devices: int) -> tuple[forward.Deploymen
         )
     priors = prices.load(given.prices, given.hardware, target.expert_format if target.moe else None)
     overlap = forward.overlap(str(given.routing), target)
-    return forward.Deployment(target, hardware, forward.drafter(str(given.drafter), target), overlap), priors
+    return forward.Deployment(target, hardware, drafters.drafter(str(given.drafter), target), overlap), priors
 
 
 def written(found: Posterior, read: Bench, given: config.Scenario, devices: int) -> str:

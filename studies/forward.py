@@ -20,7 +20,7 @@ import numpy as np
 from montecarlo import closed
 from montecarlo.achieved import Achieved
 from montecarlo.cost import Ideal
-from montecarlo.drafter import Block, Drafter, Eagle3, Flat
+from montecarlo.drafter import Drafter
 from montecarlo.errors import InputError
 from montecarlo.hardware import Hardware
 from montecarlo.overlap import Overlap
@@ -79,24 +79,6 @@ class Times:
 def together(hardware: Hardware, devices: int) -> Hardware:
     """`devices` of them as one."""
     return Hardware(**{field.name: devices * getattr(hardware, field.name) for field in fields(hardware)})
-
-
-def drafter(name: str, target: Target) -> Drafter:
-    """eagle-3, free, fraction:C, or block:LAYERSxTOKENS; raises InputError for another."""
-    kind, _, size = name.partition(":")
-    try:
-        if name == "eagle-3":
-            return Eagle3.of(target)
-        if name == "free":
-            return Flat.of(fraction=0.0)
-        if kind == "fraction":
-            return Flat.of(fraction=float(size))
-        if kind == "block":
-            layers, block = (int(number) for number in size.split("x"))
-            return Block.of(target, layers=layers, block=block)
-    except ValueError as error:
-        raise InputError(f"drafter {name!r}: {error}; write eagle-3, fraction:0.10 or block:3x7") from error
-    raise InputError(f"unknown drafter {name!r}; allowed: eagle-3, free, fraction:C, block:LAYERSxTOKENS")
 
 
 def overlap(name: str, target: Target) -> Overlap | None:

@@ -185,7 +185,7 @@ def labels(name: str, given: config.Scenario, experts: int) -> dict[str, Any]:
         "tp": given.tp,
         "ep": given.ep,
         "drafter": str(given.drafter),
-        "prices": given.prices,
+        "prices": _stem(given.prices),
         "routing": _stem(str(given.routing)) if experts else "none",
         "acceptance": _acceptance_label(given.acceptance),
         "tail": given.tail,

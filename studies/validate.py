@@ -20,7 +20,7 @@ import polars as pl
 
 from montecarlo.errors import InputError
 from montecarlo.memory import weight_bytes
-from studies import calibrate, catalog, columns, config, forward, measured, prices, scores
+from studies import calibrate, catalog, columns, config, drafters, forward, measured, prices, scores
 from studies.compare import Engine, compared
 from studies.config import Study
 from studies.forward import Deployment
@@ -98,7 +98,7 @@ def prepared(study_json: str, index: int) -> Ready:
 
 def _engines(group: Group, routing: str, given: str) -> tuple[Engine, ...]:
     target = catalog.target(group.target)
-    drafter, overlap = forward.drafter(group.drafter, target), forward.overlap(routing, target)
+    drafter, overlap = drafters.drafter(group.drafter, target), forward.overlap(routing, target)
     said = [(group.hardware, group.devices)] if group.hardware and group.devices else None
     found = []
     for name, count in said or [(name, count) for name in DEVICES for count in COUNTS]:

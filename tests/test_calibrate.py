@@ -50,7 +50,7 @@ def test_terms_that_no_row_without_drafts_sees_keep_their_priors() -> None:
         assert found.kept[at] == pytest.approx(1, abs=1e-6)
     assert not {"drafted_step_seconds", "pass_seconds"} & set(found.informed())
     kept = np.median([fitted(engine).kept for engine in range(FEW)], axis=0)
-    for name in ("expert_bandwidth", "moe_layer_seconds", "step_seconds"):
+    for name in ("expert_bandwidth", "step_seconds"):
         assert kept[NAMES.index(name)] < calibrate.INFORMED, name
 
 

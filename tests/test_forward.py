@@ -10,7 +10,7 @@ from montecarlo.achieved import Achieved
 from montecarlo.drafter import Block, Eagle3, Flat
 from montecarlo.errors import InputError
 from montecarlo.terms import Terms
-from studies import catalog, forward
+from studies import catalog, drafters, forward
 from studies.forward import Deployment, Load
 
 OSS, H200 = catalog.target("gpt-oss-120b"), catalog.hardware("h200-sxm")
@@ -77,14 +77,14 @@ def test_devices_are_one_device_of_all_of_them() -> None:
 
 
 def test_drafters_and_overlaps_by_name() -> None:
-    assert forward.drafter("block:3x7", OSS) == Block.of(OSS, layers=3, block=7)
-    assert forward.drafter("fraction:0.1", OSS) == Flat.of(fraction=0.1)
-    assert forward.drafter("free", OSS) == Flat.of(fraction=0)
+    assert drafters.drafter("block:3x7", OSS) == Block.of(OSS, layers=3, block=7)
+    assert drafters.drafter("fraction:0.1", OSS) == Flat.of(fraction=0.1)
+    assert drafters.drafter("free", OSS) == Flat.of(fraction=0)
     assert forward.overlap("uniform", catalog.target("llama-3-8b")) is None
     assert float(forward.overlap("uniform", OSS).distinct(1, 1)) == pytest.approx(4)  # type: ignore[union-attr]
     for wrong in ("eagle", "block:3", "block:0x7", "fraction:x"):
-        with pytest.raises(InputError, match="block"):
-            forward.drafter(wrong, OSS)
+        with pytest.raises(InputError, match=wrong.partition(":")[0]):
+            drafters.drafter(wrong, OSS)
     for wrong in ("gpt-oss-20b", "nothing"):
         with pytest.raises(InputError, match=r"uniform, qwen3\.6-35b-a3b"):
             forward.overlap(wrong, OSS)
