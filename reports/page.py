@@ -96,9 +96,9 @@ def write(folder: Path, page: Page, **filling: Any) -> list[str]:
 
 
 def _study(name: str) -> Any:
-    from reports import economics, frontier, optimal_k
+    from reports import economics, frontier, optimal_k, stress
 
-    return {"optimal-k": optimal_k, "economics": economics, "frontier": frontier}[name]
+    return {"optimal-k": optimal_k, "economics": economics, "frontier": frontier, "stress": stress}[name]
 
 
 def _filled(page: Page, filling: dict[str, Any]) -> str:

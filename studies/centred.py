@@ -23,7 +23,7 @@ from montecarlo.walk import Steps, walk
 
 REQUESTS, TOKENS = 512, 256  # the texts walked
 WORLD = 1_000_000  # one past any world of a study
-ROUNDS = 10
+ROUNDS = 7
 EDGE = 1e-3  # hazards nearer to 0 or 1 than this count as this
 
 

@@ -272,6 +272,9 @@ NAIVE: Schema = {  # the scenario with one assumption of the post put back
     "ratio": pl.Float64,  # speedup under the assumption over the full model's, at the full model's best length above 0
     "ratio_low": pl.Float64,  # 95 % of bootstrap over worlds
     "ratio_high": pl.Float64,
+    "own_ratio": pl.Float64,  # the speedup it promises of its own best length over that of the full model of its best
+    "own_ratio_low": pl.Float64,
+    "own_ratio_high": pl.Float64,
     "regret": pl.Float64,
     "regret_se": pl.Float64,
 }

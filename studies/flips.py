@@ -82,25 +82,31 @@ class Medians:
         return np.asarray(found[:, self.kept])
 
 
-def rows(models: Models, places: list[tuple[int, int, np.ndarray]]) -> Iterator[dict[str, Any]]:
-    """The rows of flips.parquet of a scenario, for each unknown and both questions."""
-    built, full = models.levels.built, models.levels.full
-    surface = {
-        "full": full,
-        "popularity": replace(full, routing="popularity"),
-        "text": replace(full, tail="text"),
-    }
-    experts = {name: models.experts(models.levels.surface(model)).mean(axis=0) for name, model in surface.items()}
+Place = tuple[int, int, np.ndarray]  # batch, context, and the lengths kept, as indices
+
+
+def listed(models: Models, places: list[Place]) -> Iterator[tuple[Place, list[Unknown]]]:
+    """Every unknown at each of the places."""
+    full = models.levels.full
+    levels = {"full": full, "popularity": replace(full, routing="popularity"), "text": replace(full, tail="text")}
+    experts = {name: models.experts(models.levels.surface(model)).mean(axis=0) for name, model in levels.items()}
     tokens = {name: models.tokens(name).mean(axis=0) for name in ("full", "depth")}
     shifted, first = _shifted(models)
     for b, c, kept in places:
         here = {name: law[b] for name, law in experts.items()}
         medians = Medians(models, b, c, kept, here, tokens, tokens["full"] * shifted)
+        yield (b, c, kept), list(_unknowns(medians, first))
+
+
+def rows(models: Models, places: list[Place]) -> Iterator[dict[str, Any]]:
+    """The rows of flips.parquet of a scenario, for each unknown and both questions."""
+    built = models.levels.built
+    for (b, c, kept), unknowns in listed(models, places):
         lengths = np.asarray(built.lengths)[kept]
-        now = medians.speedups()[0]
-        for unknown in _unknowns(medians, first):
+        for unknown in unknowns:
+            now = unknown.speedups(np.array([unknown.now]))[0]
             for question in ("length", "sign"):
-                at = smallest(unknown, _turned(question, now, lengths))
+                at = smallest(unknown, turned(question, now, lengths))
                 yield {
                     "scenario": built.labels["scenario"],
                     "batch": built.batches[b],
@@ -177,7 +183,7 @@ def _term(medians: Medians, name: str) -> Unknown:
     return Unknown(name, "s" if name in SECONDS else "1", -EDGE, 0.0, EDGE, speedups, value, deviations=True)
 
 
-def _turned(question: str, now: Floats, lengths: np.ndarray) -> Callable[[Floats], np.ndarray]:
+def turned(question: str, now: Floats, lengths: np.ndarray) -> Callable[[Floats], np.ndarray]:
     """Whether speedups [n, lengths] answer `question` otherwise than `now` [lengths] does."""
     drafts = lengths > 0
     if question == "length":
@@ -185,7 +191,7 @@ def _turned(question: str, now: Floats, lengths: np.ndarray) -> Callable[[Floats
     return lambda speedups: (speedups[:, drafts].max(axis=1) > 1) != (now[drafts].max() > 1)
 
 
-def smallest(unknown: Unknown, turned: Callable[[Floats], np.ndarray]) -> float | None:
+def smallest(unknown: Unknown, has_turned: Callable[[Floats], np.ndarray]) -> float | None:
     """The position nearest to `now` at which the answer has turned; None where it nowhere does."""
     found = []
     for end in (unknown.low, unknown.high):
@@ -193,7 +199,7 @@ def smallest(unknown: Unknown, turned: Callable[[Floats], np.ndarray]) -> float 
         beyond: float | None = end
         for _ in range(1 + ROUNDS):
             at = np.linspace(before, float(end if beyond is None else beyond), points + 1)
-            hits = np.flatnonzero(turned(unknown.speedups(at[1:])))
+            hits = np.flatnonzero(has_turned(unknown.speedups(at[1:])))
             if not hits.size:
                 beyond = None
                 break

@@ -21,10 +21,11 @@ from montecarlo.acceptance import Acceptance
 from montecarlo.cost import Ideal
 from montecarlo.difficulty import Difficulty
 from montecarlo.drafter import Flat
+from montecarlo.errors import InputError
 from montecarlo.post import Post
 from montecarlo.roofline import Floats
 from montecarlo.routing import Routing
-from studies import centred, choices, scenario
+from studies import cells, centred, choices, scenario
 from studies.config import Study
 from studies.scenario import Built
 from traces import profiles
@@ -75,6 +76,10 @@ class Levels:
         routing = "trace" if "trace" in self.routing else "sticky"
         return Model(routing, "full", self.built.tail, "achieved", "priced")
 
+    def places(self) -> list[tuple[int, int, np.ndarray]]:
+        """(batch, context, lengths that fit), as indices, where any length above 0 does."""
+        return _places(self.built)
+
     def surface(self, model: Model) -> Surface:
         """The surface of a model; where a tail is as the text, or tokens are independent, it knows no acceptance."""
         if model.tail == "text" or model.routing in ("uniform", "popularity"):
@@ -95,9 +100,13 @@ class Levels:
 
 @lru_cache(maxsize=8)
 def prepared(study_json: str, index: int) -> Levels:
-    """The levels of scenario `index` of a resolved study, built once per process."""
+    """The levels of scenario `index` of a resolved study, built once per process; or InputError."""
     study = Study.model_validate_json(study_json)
     built = scenario.build(study, index)
+    if built.deepest == 0:
+        raise InputError("draft_length is 0 alone; stress compares lengths, give at least one above 0")
+    if not _places(built):
+        raise InputError("nothing that drafts fits in memory, so there is nothing to stress; see `run optimal-k`")
     notes = [note for note in built.notes if "method = walk" not in note]  # surfaces and walks of runs alone, here
     routing = _routings(built, notes)
     acceptance, engine = _acceptances(built, study.seed, notes)
@@ -108,6 +117,16 @@ def prepared(study_json: str, index: int) -> Levels:
     }
     built = replace(built, labels=built.labels | {"study": "stress"})
     return Levels(built, routing, acceptance, survival, engine, tuple(notes))
+
+
+def _places(built: Built) -> list[tuple[int, int, np.ndarray]]:
+    fits, found = cells.in_memory(built), []
+    for b in range(len(built.batches)):
+        for c in range(len(built.contexts)):
+            kept = np.arange(len(built.lengths)) if fits is None else np.flatnonzero(fits[b, c])
+            if kept.size and built.lengths[int(kept[-1])] > 0:
+                found.append((b, c, kept))
+    return found
 
 
 def _routings(built: Built, notes: list[str]) -> dict[str, Built]:

@@ -11,26 +11,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from montecarlo.errors import InputError
-from studies import attribution, cells, flips, ladder, levels, models
+from studies import attribution, flips, ladder, models
 from studies.choosing import Choosing
 from studies.columns import FILES
 from studies.config import Study
-from studies.levels import Levels, Model
+from studies.levels import Model, prepared
 from studies.models import Models
 from studies.results import Results
 from studies.tasks import Arrays, Task
 
 ABOUT = "which assumption moves the answer, and what would change it"
 Frames = dict[str, list[dict[str, Any]]]
-
-
-def prepared(study_json: str, index: int) -> Levels:
-    """The levels of a scenario; raises InputError where there is nothing to choose."""
-    found = levels.prepared(study_json, index)
-    if found.built.deepest == 0:
-        raise InputError("draft_length is 0 alone; stress compares lengths, give at least one above 0")
-    return found
 
 
 def tasks(study: Study, worlds: int) -> list[Task]:
@@ -64,7 +55,7 @@ def _scenario(found: Models, frames: Frames) -> list[str]:
     kept_rungs = [step for step in steps if step not in idle]
     corners, naive = ladder.corners(found.levels), ladder.naive(found.levels)
     every = {model: found.seconds(model) for model in dict.fromkeys([*corners, *naive.values()])} | seconds
-    for b, c, kept in _places(found):
+    for b, c, kept in found.levels.places():
         lengths = np.asarray(built.lengths)[kept]
         place = {"scenario": built.labels["scenario"], "batch": built.batches[b], "context_tokens": built.contexts[c]}
 
@@ -87,19 +78,8 @@ def _scenario(found: Models, frames: Frames) -> list[str]:
             place | row | {"assumption": name}
             for name, row in zip(naive, _ratios(against, lengths, seed), strict=False)
         ]
-    frames["flips"] += flips.rows(found, list(_places(found)))
+    frames["flips"] += flips.rows(found, found.levels.places())
     return [f"Left out, as it changes nothing here: {step.name}." for step in idle]
-
-
-def _places(found: Models) -> Iterator[tuple[int, int, np.ndarray]]:
-    """(batch, context, lengths that fit) where any above 0 does, as indices."""
-    built = found.levels.built
-    fits = cells.in_memory(built)
-    for b in range(len(built.batches)):
-        for c in range(len(built.contexts)):
-            kept = np.arange(len(built.lengths)) if fits is None else np.flatnonzero(fits[b, c])
-            if kept.size and built.lengths[int(kept[-1])] > 0:
-                yield b, c, kept
 
 
 def _rungs(table: Choosing, lengths: np.ndarray, seed: int) -> Iterator[dict[str, Any]]:
@@ -138,22 +118,21 @@ def _ratios(table: Choosing, lengths: np.ndarray, seed: int) -> Iterator[dict[st
     """What the models before the full one say of its best length, and what their own would lose."""
     everyone = np.arange(table.worlds)
     best, regret = table.best(everyone), table.regret(everyone)
-    fixed = table.fixed(everyone)
-    again = [(table.fixed(drawn), table.regret(drawn)) for drawn in table.resampled(seed)]
-    ratios = np.exp([values - values[table.full] for values, _ in again])
-    low, high = np.quantile(ratios, (0.025, 0.975), axis=0)
-    errors = np.std([values for _, values in again], axis=0, ddof=1)
+    again = [(table.fixed(drawn), table.believed(drawn), table.regret(drawn)) for drawn in table.resampled(seed)]
+    errors = np.std([values for *_, values in again], axis=0, ddof=1)
+    found: dict[str, np.ndarray] = {}
+    for g, (name, values) in enumerate((("ratio", table.fixed(everyone)), ("own_ratio", table.believed(everyone)))):
+        ratios = [np.exp(one[g] - one[g][table.full]) for one in again]
+        found[name] = np.exp(values - values[table.full])
+        found[f"{name}_low"], found[f"{name}_high"] = np.quantile(ratios, (0.025, 0.975), axis=0)
     for i in range(table.full):
         yield {
             "worlds": table.worlds,
             "full_draft_length": int(lengths[best[table.full]]),
             "draft_length": int(lengths[best[i]]),
-            "ratio": float(np.exp(fixed[i] - fixed[table.full])),
-            "ratio_low": low[i],
-            "ratio_high": high[i],
             "regret": regret[i],
             "regret_se": errors[i],
-        }
+        } | {name: float(values[i]) for name, values in found.items()}
 
 
 def largest_error(results: Results) -> float:
