@@ -211,12 +211,12 @@ def _flip(row: Row) -> str:
             f"{name} would have to be {quantity(then, row['unit'])} instead of {quantity(now, row['unit'])} ({sd} sd)"
         )
     if row["question"] == "length":
-        return f"{change[0].upper()}{change[1:]} for {row['becomes']} to beat {row['draft_length']}."
-    return f"{change[0].upper()}{change[1:]} for drafting to {'pay' if row['becomes'] else 'stop paying'}."
+        return f"For {row['becomes']} to beat {row['draft_length']}, {change}."
+    return f"For drafting to {'pay' if row['becomes'] else 'stop paying'}, {change}."
 
 
 def quantity(value: float, unit: str) -> str:
     """A term with its unit."""
     if unit != "s":
         return f"{value:.2g}"
-    return f"{1e3 * value:.3g} ms" if value >= 1e-3 else f"{1e6 * value:.3g} us"
+    return f"{1e3 * value:.3g} ms" if value >= 0.9995e-3 else f"{1e6 * value:.3g} us"
