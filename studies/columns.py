@@ -226,9 +226,11 @@ LADDER: Schema = SCENARIO | {
     "family": pl.String,
     "worlds": pl.Int64,
     "best_draft_length": pl.Int64,
-    "speedup": pl.Float64,  # believed at this rung, of its best length; chosen on one half, valued on the other
+    "speedup": pl.Float64,  # promised at this rung of its best length
     "speedup_se": pl.Float64,
     "p_loss": pl.Float64,  # of its best length, at this rung
+    "honest_speedup": pl.Float64,  # chosen on one half of the worlds, valued on the other
+    "honest_speedup_se": pl.Float64,
     "full_speedup": pl.Float64,  # of this rung's best length under the full model
     "full_speedup_se": pl.Float64,
     "full_p_loss": pl.Float64,

@@ -83,35 +83,38 @@ def _scenario(found: Models, frames: Frames) -> list[str]:
 
 
 def _rungs(table: Choosing, lengths: np.ndarray, seed: int) -> Iterator[dict[str, Any]]:
-    """What each rung chooses and believes, and what that is worth under the full model."""
+    """What each rung chooses and promises, and what that is worth under the full model."""
     everyone = np.arange(table.worlds)
-    best, speedup, regret = table.best(everyone), np.exp(table.believed(everyone)), table.regret(everyone)
+    best, honest, regret = table.best(everyone), np.exp(table.believed(everyone)), table.regret(everyone)
+    promised, full = _of_lengths(table, best, everyone)
     again = [
-        (table.believed(drawn), table.regret(drawn), _at_full(table, best, drawn)) for drawn in table.resampled(seed)
+        (*_of_lengths(table, best, drawn), table.believed(drawn), table.regret(drawn))
+        for drawn in table.resampled(seed)
     ]
     errors = [np.std(values, axis=0, ddof=1) for values in zip(*again, strict=True)]
-    full = _at_full(table, best, everyone)
     for i, k in enumerate(best):
         own = table.undrafted[i] / table.drafted[i, :, k]
         true = table.undrafted[table.full] / table.drafted[table.full, :, k]
         yield {
             "worlds": table.worlds,
             "best_draft_length": int(lengths[k]),
-            "speedup": speedup[i],
-            "speedup_se": speedup[i] * errors[0][i],
+            "speedup": promised[i],
+            "speedup_se": errors[0][i],
             "p_loss": float(np.mean(own < 1)),
+            "honest_speedup": honest[i],
+            "honest_speedup_se": honest[i] * errors[2][i],
             "full_speedup": full[i],
-            "full_speedup_se": errors[2][i],
+            "full_speedup_se": errors[1][i],
             "full_p_loss": float(np.mean(true < 1)),
             "regret": regret[i],
-            "regret_se": errors[1][i],
+            "regret_se": errors[3][i],
         }
 
 
-def _at_full(table: Choosing, best: np.ndarray, worlds: np.ndarray) -> np.ndarray:
-    """Speedup under the full model of the lengths `best` [models]."""
-    spent = table.drafted[table.full, worlds].mean(axis=0)
-    return np.asarray(table.undrafted[table.full, worlds].mean() / spent[best])
+def _of_lengths(table: Choosing, best: np.ndarray, worlds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Speedups of the lengths `best` [models]: each under its own model, and all under the full one."""
+    undrafted, spent = table.undrafted[:, worlds].mean(axis=1), table.drafted[:, worlds].mean(axis=1)
+    return undrafted / spent[np.arange(len(best)), best], undrafted[table.full] / spent[table.full, best]
 
 
 def _ratios(table: Choosing, lengths: np.ndarray, seed: int) -> Iterator[dict[str, Any]]:
