@@ -202,7 +202,7 @@ def _flip(row: Row) -> str:
             f"the first draft would have to be accepted {percent(then, 1)} of the time instead of {percent(now, 1)}"
         )
     elif name == "drafter":
-        change = f"the drafter would have to cost {then:.2g} times as much"
+        change = f"the drafter would have to cost {then:.3g} times as much"
     elif name in LEVELS:
         change = f"the {LEVELS[name]} would have to be {percent(then)} of what is assumed"
     else:

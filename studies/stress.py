@@ -79,7 +79,14 @@ def _scenario(found: Models, frames: Frames) -> list[str]:
             for name, row in zip(naive, _ratios(against, lengths, seed), strict=False)
         ]
     frames["flips"] += flips.rows(found, found.levels.places())
-    return [f"Left out, as it changes nothing here: {step.name}." for step in idle]
+    said = [f"Left out, as it changes nothing here: {step.name}." for step in idle]
+    fitting = {(b, c) for b, c, _ in found.levels.places()}
+    shut = [
+        batch for b, batch in enumerate(built.batches) if all((b, c) not in fitting for c in range(len(built.contexts)))
+    ]
+    if shut:
+        said.append(f"Batches left out, as nothing that drafts fits in memory there: {', '.join(map(str, shut))}.")
+    return said
 
 
 def _rungs(table: Choosing, lengths: np.ndarray, seed: int) -> Iterator[dict[str, Any]]:

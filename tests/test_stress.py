@@ -11,13 +11,13 @@ import pytest
 from montecarlo import difficulty
 from montecarlo.acceptance import Acceptance
 from montecarlo.difficulty import Difficulty
-from studies import centred, columns, config, flips, ladder, levels, models, optimal_k, scenario, stress, walks
+from studies import centred, columns, config, ladder, levels, models, optimal_k, scenario, stress, walks
 from studies.choosing import Choosing
 from studies.ladder import FAMILIES
 from studies.levels import Model
 from studies.models import Models
 from studies.results import Results
-from tests.statistics import all_within, matches, mean_and_error, within
+from tests.statistics import matches, mean_and_error, within
 from tests.test_cli import invoke, sets
 from tests.test_npz import made_up, packed
 
@@ -220,52 +220,19 @@ def test_equal_levels_have_no_share_and_no_rung() -> None:
     assert len(said) == 5
 
 
-@cache
-def unknowns() -> dict[tuple[int, str], flips.Unknown]:
-    """Every unknown at both batches."""
-    every = flips.listed(worlds_of(), [(b, 0, np.arange(4)) for b in range(2)])
-    return {(worlds_of().levels.built.batches[b], one.name): one for (b, _, _), found in every for one in found}
-
-
-def test_a_flip_flips_and_a_little_less_does_not() -> None:
-    shown = [row for row in concluded()["flips"].iter_rows(named=True) if row["flips_at"] is not None]
-    assert {row["question"] for row in shown} == {"length", "sign"}
-    lengths = np.asarray(worlds_of().levels.built.lengths)
-    for row in shown:
-        if row["unknown"] == "acceptance":  # told by its S(1), which is no position
-            continue
-        unknown = unknowns()[row["batch"], row["unknown"]]
-        has_turned = flips.turned(row["question"], unknown.speedups(np.array([unknown.now]))[0], lengths)
-        at = row["flips_at"] if row["deviations"] is None else row["deviations"]
-        short = unknown.now + 0.999 * (at - unknown.now)
-        assert has_turned(unknown.speedups(np.array([short, at]))).tolist() == [False, True], row
-        assert int(lengths[np.argmax(unknown.speedups(np.array([at]))[0])]) == row["becomes"]
-        assert unknown.low <= at <= unknown.high
-        assert unknown.value(at) == pytest.approx(row["flips_at"])
-
-
-def test_where_nothing_turns_no_value_does() -> None:
-    never = concluded()["flips"].filter(pl.col("flips_at").is_null(), question="length").to_dicts()
-    assert never
-    for row in never:
-        unknown = unknowns()[row["batch"], row["unknown"]]
-        best = np.argmax(unknown.speedups(np.linspace(unknown.low, unknown.high, 101)), axis=1)
-        assert len(set(best.tolist())) == 1, row
-
-
-def test_a_term_moves_along_its_own_prior() -> None:
-    priors = worlds_of().levels.built.priors
-    assert priors is not None
-    draws = [priors.draw(0, world).moe_layer_seconds for world in range(4000)]
-    for normal, share in ((-1.0, 0.158655), (1.0, 0.841345), (2.0, 0.97725)):
-        below = np.mean(np.array(draws) <= priors.along("moe_layer_seconds", normal))
-        all_within(below, share, np.sqrt(share * (1 - share) / 4000), largest=0.01)
-
-
 def test_every_frame_has_its_columns() -> None:
     for name, schema in columns.FILES["stress"].items():
         assert dict(concluded()[name].schema) == schema
         assert not concluded()[name].is_empty()
+
+
+def test_batches_that_do_not_fit_are_named() -> None:
+    study = resolved("stress", **(SMALL | {"context_tokens": "1_000_000"}))
+    found = replace(worlds_of(), levels=levels.prepared(study.model_dump_json(), 0))
+    frames: stress.Frames = {name: [] for name in columns.FILES["stress"]}
+    said = stress._scenario(found, frames)
+    assert said[-1] == "Batches left out, as nothing that drafts fits in memory there: 8."
+    assert {row["batch"] for row in frames["results"]} == {1}
 
 
 def test_a_world_does_not_know_what_block_it_is_in() -> None:
