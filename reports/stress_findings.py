@@ -73,12 +73,13 @@ def _lengths(rows: list[Row]) -> str:
 
 
 def ladder_title(share: Share) -> str:
-    """The rung at which a team loses most by stopping, the post's own aside."""
-    rows = share.here("results").filter(pl.col("rung") > 0)
-    worst = rows.sort("regret", descending=True, maintain_order=True).row(0, named=True) if rows.height else None
-    if worst is None or worst["regret"] <= 2 * worst["regret_se"]:
-        return "No simpler model chooses a length that measurably loses"
-    return f"A team that stops at '{worst['assumption']}' loses up to {percent(worst['regret'])}"
+    """What the post's lengths lose at the shown batches, and what those of the rung before the full model do."""
+    ladders = [rungs(share, batch) for batch in batches(share)]
+    post, last = (max((ladder[i] for ladder in ladders), key=lambda row: float(row["regret"])) for i in (0, -2))
+    if not any(row["regret"] > 2 * row["regret_se"] for row in (post, last)):
+        return "Neither the post's lengths nor those one rung short of the full model measurably lose"
+    said = [percent(row["regret"]) if row["regret"] > 2 * row["regret_se"] else "nothing" for row in (post, last)]
+    return f"The post's lengths lose up to {said[0]}, one rung short of the full model up to {said[1]}"
 
 
 def ladder_sentence(share: Share) -> str:
@@ -111,7 +112,7 @@ def shares_title(share: Share) -> str:
 
 
 def _largest(share: Share, batch: int) -> str:
-    return str(max(shares(share, batch, "best"), key=lambda row: abs(float(row["share"])))["family"])
+    return str(max(shares(share, batch, "best"), key=lambda row: abs(math.expm1(row["share"])))["family"])
 
 
 def shares_sentence(share: Share) -> str:
