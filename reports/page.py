@@ -96,9 +96,10 @@ def write(folder: Path, page: Page, **filling: Any) -> list[str]:
 
 
 def _study(name: str) -> Any:
-    from reports import economics, frontier, optimal_k, validate
+    from reports import economics, frontier, optimal_k, stress, validate
 
-    return {"optimal-k": optimal_k, "economics": economics, "frontier": frontier, "validate": validate}[name]
+    studies = {"optimal-k": optimal_k, "economics": economics, "stress": stress, "frontier": frontier}
+    return (studies | {"validate": validate})[name]
 
 
 def _filled(page: Page, filling: dict[str, Any]) -> str:

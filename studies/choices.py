@@ -70,8 +70,8 @@ def priced(given: config.Scenario, notes: list[str]) -> Priced:
         )
     if isinstance(built, Block):
         notes.append(
-            f"The block drafter is derived from the target: {built.layers} decoder layers at its width, run once a step "
-            f"over {built.block} tokens of every sequence, each through the LM head."
+            f"The block drafter is derived from the target: {built.layers} decoder layers at its width, run once a "
+            f"step over {built.block} tokens of every sequence, each through the LM head."
         )
         if deepest > built.block:
             raise InputError(

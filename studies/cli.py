@@ -17,7 +17,13 @@ from studies.results import Results
 from traces import profiles
 
 # Every study: its id, and its module under `studies`, which has ABOUT, prepared, tasks, conclude and largest_error.
-STUDIES = {"optimal-k": "optimal_k", "economics": "economics", "frontier": "frontier", "validate": "validate"}
+STUDIES = {
+    "optimal-k": "optimal_k",
+    "economics": "economics",
+    "stress": "stress",
+    "frontier": "frontier",
+    "validate": "validate",
+}
 EXACT = ("economics", "frontier")  # sampled nowhere
 INTERRUPTED = 130  # the exit code of an interrupted run
 NOT_BUILT = {
@@ -193,7 +199,19 @@ def _summary(found: Results, folder: Path) -> dict[str, Any]:
     from reports import page
 
     said = page.brief(found)
-    kept = ("best", "changes", "gutters", "claims", "operating", "trades", "scores", "choices")
+    kept = (
+        "best",
+        "changes",
+        "gutters",
+        "claims",
+        "operating",
+        "trades",
+        "scores",
+        "choices",
+        "shares",
+        "naive",
+        "flips",
+    )
     frames = {name: _finite(frame.to_dicts()) for name, frame in found.frames.items() if name in kept}
     return {"folder": str(folder), "answer": said.sentences, "caveat": said.caveat, **frames, "notes": found.notes}
 

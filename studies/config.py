@@ -23,7 +23,7 @@ from traces import toml
 
 BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 CONTEXTS = [4096]
-LENGTHS = {"optimal-k": list(range(9)), "economics": list(range(65)), "frontier": list(range(9))}
+LENGTHS = {name: list(range(9)) for name in ("optimal-k", "stress", "frontier")} | {"economics": list(range(65))}
 ALIASES = {"num_speculative_tokens": "draft_length"}
 GRID_KEYS = {"batch", "context_tokens", "draft_length"}
 LONGEST_DRAFT = 64

@@ -36,7 +36,7 @@ def price_list(built: Built, prices: Ideal | Post) -> list[np.ndarray]:
     return [prices.moe_seconds(batch * window, distinct) for batch in built.batches]
 
 
-def _world(built: Built, seed: int, world: int, replicate: int | None = None) -> list[np.ndarray]:
+def world_counts(built: Built, seed: int, world: int, replicate: int | None = None) -> list[np.ndarray]:
     """Distinct experts [deepest + 1, groups, layers] of each step of one world."""
     survival = _law(built).survival(built.deepest)
     if built.recording is not None:
@@ -93,7 +93,7 @@ def surface_block(study_json: str, index: int, first: int, worlds: int) -> Array
     if not built.experts:
         return found
     for at, world in enumerate(range(first, first + worlds)):
-        steps = _world(built, seed, world)
+        steps = world_counts(built, seed, world)
         found["moe_seconds"][at] = _priced(built, price_list(built, built.drawn(seed, range(world, world + 1))), steps)
         found["distinct"][at] = sum(np.sum(counts, axis=2, dtype=np.int64).T for counts in steps) / len(steps)
         if built.ideal:
@@ -112,7 +112,7 @@ def bootstrap_block(study_json: str, index: int, first: int, replicates: int) ->
     for replicate in range(first, first + replicates):
         for inner in range(INNER_WORLDS):
             world = replicate * INNER_WORLDS + inner
-            seconds = _priced(built, prices, _world(built, seed, world, replicate))
+            seconds = _priced(built, prices, world_counts(built, seed, world, replicate))
             means.append([estimate.mean(seconds[groups]) for groups in slices])
     return {"moe_seconds": np.asarray(means).reshape(replicates, INNER_WORLDS, len(built.batches), built.deepest + 1)}
 
@@ -122,7 +122,7 @@ def _law(built: Built) -> Acceptance:
     return built.acceptance
 
 
-def _seconds(
+def step_seconds(
     built: Built, prices: Ideal | Post, moe: Floats, batches: tuple[int, ...] | None = None
 ) -> tuple[Floats, Floats, Floats]:
     """(undrafted [..., batches, contexts], step and draft [..., batches, contexts, lengths]) seconds of a step.
@@ -149,10 +149,10 @@ def cells(built: Built, seed: int, found: list[Arrays], resampled: list[Arrays])
         return np.stack([estimate.mean(values[:, groups], axis=1) for groups in slices], axis=1)
 
     tokens = _law(built).tokens_per_step(np.asarray(built.lengths))
-    undrafted, step, draft = _seconds(built, built.drawn(seed, range(worlds), 3), means(moe))
+    undrafted, step, draft = step_seconds(built, built.drawn(seed, range(worlds), 3), means(moe))
     ideal = None
     if built.ideal:
-        base, spent, _ = _seconds(built, built.ideal, means(every["ideal_seconds"]))
+        base, spent, _ = step_seconds(built, built.ideal, means(every["ideal_seconds"]))
         ideal = estimate.speedup(tokens, base[..., None], spent)[0]
     shape, lengths = (len(slices), len(tokens)), list(built.lengths)
     touched = np.stack([estimate.mean(distinct[:, groups][..., lengths], axis=1) for groups in slices], axis=1)
@@ -179,7 +179,7 @@ def _batch_spread(built: Built, seed: int, moe: Floats, b: int, tokens: Floats) 
     A batch's own speedup: its requests and their windows are given, its runs are integrated out.
     """
     prices = built.drawn(seed, range(len(moe)), 4)
-    undrafted, step, _ = _seconds(built, prices, moe[:, :, None], (built.batches[b],))
+    undrafted, step, _ = step_seconds(built, prices, moe[:, :, None], (built.batches[b],))
     speedup = tokens * undrafted[..., 0, :, None] / step[..., 0, :, :]
     return np.asarray(np.quantile(speedup, (0.05, 0.95), axis=(0, 1)))
 
@@ -188,7 +188,7 @@ def _trace_error(built: Built, resampled: Floats, tokens: Floats) -> Floats:
     """Standard deviation of the speedup between traces resampled by request [batches, contexts, lengths]."""
     values, errors = [], []
     for replicate in resampled:
-        undrafted, step, _ = _seconds(built, built.prices, replicate)
+        undrafted, step, _ = step_seconds(built, built.prices, replicate)
         value, error = estimate.speedup(tokens, undrafted[..., None], step)
         values.append(value)
         errors.append(error)

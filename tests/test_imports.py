@@ -90,6 +90,8 @@ def test_importing_the_core_loads_jax_numpy_and_scipy_alone() -> None:
 
 
 def test_reports_never_load_jax() -> None:
-    loaded = _loaded("import reports.page, reports.economics, reports.frontier, reports.optimal_k, reports.trace")
+    loaded = _loaded(
+        "import reports.page, reports.economics, reports.frontier, reports.optimal_k, reports.stress, reports.trace"
+    )
     assert {"reports", "seaborn", "jinja2"} <= loaded
     assert not loaded & {"jax", "jaxlib", "traces"}

@@ -101,6 +101,18 @@ class Priors:
         """The terms of a world."""
         return self.at(generator(seed, world, Stream.PRICES).standard_normal(len(NAMES)))
 
+    def along(self, name: str, normal: float) -> float:
+        """The term `name` at so many standard deviations of its own law from its median, whatever the others are."""
+        found = float(getattr(self.median(), name))
+        for section in self.sections:
+            if name in section.terms:
+                found = _value(name, section.terms[name], normal)
+            if section.joint is not None and name in section.joint.terms:
+                i = section.joint.terms.index(name)
+                spread = float(np.sqrt(section.joint.covariance[i][i]))
+                found = unlink(name, link(name, section.joint.median[i]) + normal * spread)
+        return found
+
     def at(self, normals: np.ndarray) -> Terms:
         """The terms where their standard normals, in the order of NAMES, are `normals`."""
         found: dict[str, float] = {}
