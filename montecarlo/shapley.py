@@ -35,7 +35,7 @@ def players(coalitions: int) -> int:
 
 def dividends(values: Floats) -> Floats:
     """m(S) [2^n, ...] from v(S) [2^n, ...]: the Möbius transform, one player at a time."""
-    found = np.array(values, np.float64, order="C")  # so that the views below are views
+    found = np.array(values, np.float64)
     for player in range(players(len(found))):
         off, on = np.moveaxis(found.reshape(-1, 2, 2**player, *found.shape[1:]), 1, 0)
         on -= off

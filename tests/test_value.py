@@ -71,6 +71,14 @@ def test_a_group_can_be_worth_what_neither_of_its_unknowns_is() -> None:
     within(both.value, 0.1 / np.pi, both.error, largest=0.0015)
 
 
+def test_a_bent_difference_is_seen_under_a_common_part_thirty_times_as_large() -> None:
+    """U_1 - U_0 = 0.1 (theta^2 - 1), which no straight line shows: E[max(0, z^2 - 1)] = 2 phi(1)."""
+    utility, theta = _two_actions(9, np.zeros(1), 0.0, noise=0.02)
+    utility[..., 1] += 0.1 * (theta[:, 0] ** 2 - 1)
+    worth = evppi(utility, theta[:, 0])
+    within(worth.value, 0.2 * norm.pdf(1), worth.error, largest=0.0025)
+
+
 EXPERIMENTS = 400  # side by side, as cells: a bias shows that one experiment would hide
 
 
