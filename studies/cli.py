@@ -17,8 +17,7 @@ from studies.results import Results
 from traces import profiles
 
 # Every study: its id, and its module under `studies`, which has ABOUT, prepared, tasks, conclude and largest_error.
-STUDIES = {"optimal-k": "optimal_k", "economics": "economics", "frontier": "frontier"}
-EXACT = ("economics", "frontier")  # sampled nowhere
+STUDIES = {"optimal-k": "optimal_k", "economics": "economics", "frontier": "frontier", "sensitivity": "sensitivity"}
 INTERRUPTED = 130  # the exit code of an interrupted run
 NOT_BUILT = {
     "compare": "comparing runs",
@@ -105,7 +104,7 @@ def run(
         "seed": seed,
         "trace": None if trace is None else str(trace),
     }
-    if study in EXACT:
+    if study in config.EXACT:
         options = {"--worlds": worlds, "--error": error, "--seed": seed, "--trace": trace}
         keys = [text.partition("=")[0].strip() for text in set_ or []]
         given = [name for name, value in options.items() if value is not None]

@@ -23,7 +23,8 @@ from traces import toml
 
 BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 CONTEXTS = [4096]
-LENGTHS = {"optimal-k": list(range(9)), "economics": list(range(65)), "frontier": list(range(9))}
+LENGTHS = {name: list(range(9)) for name in ("optimal-k", "frontier", "sensitivity")} | {"economics": list(range(65))}
+EXACT = ("economics", "frontier")  # studies in closed form, which sample nothing
 ALIASES = {"num_speculative_tokens": "draft_length"}
 GRID_KEYS = {"batch", "context_tokens", "draft_length"}
 LONGEST_DRAFT = 64
@@ -190,7 +191,7 @@ def resolve(study: str, path: Path | None, sets: list[str], overrides: dict[str,
     """The configuration that a file (None: the study's default), --set and other options ask for, checked.
 
     Without a file, naming a deployment asks for one scenario of one's own instead of the default's: anything but
-    grids for `optimal-k`, a target, a device, prices, formats or layers for the studies in closed form.
+    grids for a sampled study, a target, a device, prices, formats or layers for the studies in closed form.
     """
     chosen = dict(parse_set(text) for text in sets)
     options = {key: value for key, value in overrides.items() if value is not None}
@@ -199,7 +200,7 @@ def resolve(study: str, path: Path | None, sets: list[str], overrides: dict[str,
             chosen.pop(other, None)
     chosen |= options
     scenario = {key: value for key, value in chosen.items() if key in SCENARIO_KEYS}
-    own = scenario.keys() - (GRID_KEYS if study == "optimal-k" else SCENARIO_KEYS - DEPLOYMENT)
+    own = scenario.keys() - (SCENARIO_KEYS - DEPLOYMENT if study in EXACT else GRID_KEYS)
     base = read(path, study) if path else default(study)
     start = base.pop("own", {})
     if not path and (own or "trace" in chosen):
