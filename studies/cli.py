@@ -189,7 +189,7 @@ def _summary(found: Results, folder: Path) -> dict[str, Any]:
     from reports import page
 
     said = page.brief(found)
-    kept = ("best", "changes", "gutters", "claims", "operating", "trades")
+    kept = ("best", "changes", "gutters", "claims", "operating", "trades", "worth", "gutter", "improvements")
     frames = {name: _finite(frame.to_dicts()) for name, frame in found.frames.items() if name in kept}
     return {"folder": str(folder), "answer": said.sentences, "caveat": said.caveat, **frames, "notes": found.notes}
 

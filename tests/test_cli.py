@@ -14,7 +14,7 @@ from unittest.mock import patch
 import polars as pl
 import pytest
 
-from studies import catalog, cli, surfaces
+from studies import catalog, cli, config, surfaces
 from tests.test_npz import made_up, packed
 from traces import profiles
 
