@@ -96,9 +96,10 @@ def write(folder: Path, page: Page, **filling: Any) -> list[str]:
 
 
 def _study(name: str) -> Any:
-    from reports import economics, frontier, optimal_k
+    from reports import economics, frontier, optimal_k, sensitivity
 
-    return {"optimal-k": optimal_k, "economics": economics, "frontier": frontier}[name]
+    known = {"optimal-k": optimal_k, "economics": economics, "frontier": frontier, "sensitivity": sensitivity}
+    return known[name]
 
 
 def _filled(page: Page, filling: dict[str, Any]) -> str:

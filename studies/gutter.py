@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from montecarlo.estimate import Floats
 from studies.draws import Draws
 from studies.response import NONE, Change
 
@@ -35,7 +34,7 @@ def rows(draws: Draws) -> Iterator[dict[str, Any]]:
         pays = drafting > 1
         inside = between(pays)
         shared = {"scenario": draws.name, "assumption": assumption}
-        yield shared | {"batch": None, "p_none": np.mean(~pays.any(axis=1))} | _chance(inside.any(axis=1))
+        yield shared | {"batch": None, "p_none": np.mean(~pays.any(axis=1))} | _chance(np.asarray(inside.any(axis=1)))
         for b, batch in enumerate(draws.response.batches):
             low, middle, high = np.quantile(drafting[:, b], (0.05, 0.5, 0.95))
             row = shared | {"batch": batch, "p_none": np.mean(~pays[:, b])} | _chance(inside[:, b])
@@ -49,6 +48,6 @@ def between(pays: np.ndarray) -> np.ndarray:
     return np.asarray(~pays & before & after)
 
 
-def _chance(found: Floats) -> dict[str, float]:
+def _chance(found: np.ndarray) -> dict[str, float]:
     share = float(np.mean(found))
     return {"p_gutter": share, "p_gutter_se": float(np.sqrt(share * (1 - share) / len(found)))}

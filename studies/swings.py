@@ -93,7 +93,8 @@ def screening(draws: Draws) -> Rows:
     groups = draws.unknowns.numbers
     design = trajectories(groups, TRAJECTORIES, draws.seed)
     flat = normals(design.reshape(-1, design.shape[-1]), CENTRAL)
-    halves = draws.response.at(flat, SCREENED + np.arange(len(flat)), draws.seed)
+    taken = np.repeat(SCREENED + np.arange(TRAJECTORIES), design.shape[1])  # one set of inner worlds a trajectory
+    halves = draws.response.at(flat, taken, draws.seed)
     values = _figures(draws, halves)[:, :, 0].reshape(2, *design.shape[:2], -1)
     found = morris.effects(design, groups, values)
     for b, batch in enumerate(draws.response.batches):

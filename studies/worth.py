@@ -68,7 +68,7 @@ def _told(
     draws: Draws, kind: str, what: str, label: str, gained: Worth, size: int | None = None, unit: str | None = None
 ) -> Rows:
     every = Worth(gained.gains.mean(axis=1))
-    cells = [(None, every.percent, every.percent_error)]
+    cells: list[Any] = [(None, every.percent, every.percent_error)]
     cells += list(zip(draws.response.batches, gained.percent, gained.percent_error, strict=True))
     for batch, percent, error in cells:
         yield {
