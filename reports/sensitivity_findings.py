@@ -30,7 +30,9 @@ def batches(share: Share) -> list[int]:
     """At most three batches to show: 1, 8 and 64 where they were studied, else the ends and the middle."""
     every = share["best"]["batch"].unique().sort().to_list()
     usual = [batch for batch in USUAL if batch in every]
-    return usual if len(usual) == 3 or len(every) < 3 else sorted({every[0], every[len(every) // 2], every[-1]})
+    if len(every) <= 3:
+        return every
+    return usual if len(usual) == 3 else [every[0], every[len(every) // 2], every[-1]]
 
 
 def middle(share: Share) -> int:
@@ -93,18 +95,23 @@ def verdict(share: Share) -> str:
     said += f" Measure first: {first.label} ({first.size}), worth {number(first.percent)}"
     if len(found) > 1 and found[1].percent >= NOTHING:
         said += f"; {found[1].label} ({found[1].size}) {number(found[1].percent)}"
-    return f"{said}. {worth}. {dull(share)}"
+    return f"{said}. {worth}. {dull(share)}".rstrip()
 
 
 def dull(share: Share) -> str:
-    """What is not worth knowing: measurements first, then how many unknowns."""
+    """What is not worth knowing: measurements, and how many unknowns."""
     quiet = [one.label for one in advice(share) if one.percent < NOTHING]
-    unknowns = overall(share, "unknown")
-    dead = [row for row in unknowns if row["percent"] < NOTHING and " + " not in row["what"]]
-    said = f"{len(dead)} unknowns are worth less than {number(NOTHING, 2)} each"
-    named = [row["label"] for row in dead if row["what"] == "overlap"]
-    said += f", {named[0]} among them" if named else ""
-    return f"{said}; do not measure them for this: {listed(quiet)}." if quiet else f"{said}."
+    dead = [row for row in overall(share, "unknown") if row["percent"] < NOTHING and row["what"] in _alone(share)]
+    named = [f", {row['label']} among them," for row in dead if row["what"] == "overlap"]
+    said = [f"not worth it for this: {listed(quiet)}"] if quiet else []
+    said += [f"{len(dead)} unknowns{''.join(named)} are worth less than {number(NOTHING, 2)} each"] if dead else []
+    whole = "; ".join(said)
+    return f"{whole[:1].upper()}{whole[1:]}." if whole else ""
+
+
+def _alone(share: Share) -> list[str]:
+    """Groups of one unknown."""
+    return share["unknowns"].filter(pl.col("group") == pl.col("unknown"))["group"].to_list()
 
 
 def number(value: float, digits: int = 1) -> str:

@@ -129,6 +129,8 @@ class Response:
         batch = np.asarray(self.batches, np.float64)[:, None]
         depth, context = np.arange(built.deepest + 1.0), float(built.contexts[0])
         verify = prices.other_seconds(batch, depth, context)
+        shape = np.broadcast_shapes(verify.shape, distinct.shape, (len(points), 1, 1))
+        verify = np.broadcast_to(verify, shape)  # a dense target, or prices without unknowns, lack some of the axes
         if built.experts:
             factor = change.overlap * self.unknowns.value("overlap", points)[:, None, None]
             touched = np.maximum(self.independent - factor * (self.independent - distinct), built.top_k)

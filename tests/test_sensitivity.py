@@ -256,6 +256,24 @@ def test_an_improvement_is_worth_its_change(done: dict[str, Arrays]) -> None:
     assert rows.filter(pl.col("draft_length") > 0)["percent"].min() > 0  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(
+    ("keys", "groups"),
+    [
+        ({"prices": "ideal"}, {"overlap", "acceptance", "decay"}),
+        ({"target": "llama-3-8b", "prices": "ideal"}, {"acceptance", "decay"}),
+        ({"target": "llama-3-8b"}, {*NAMES, "acceptance", "decay"}),
+    ],
+)
+def test_rooflines_and_dense_targets_have_fewer_unknowns(keys: dict[str, str], groups: set[str]) -> None:
+    study = resolved(**(keys | {"batch": "[1, 2]", "draft_length": "[0, 1]", "world_requests": "4"}))
+    arrays = [task.function(*task.arguments) for task in sensitivity.tasks(study, 16)]
+    names = [task.name for task in sensitivity.tasks(study, 16)]
+    found = sensitivity.conclude(study, 16, dict(zip(names, arrays, strict=True)), {})
+    assert set(found["unknowns"]["group"]) == groups
+    assert found["results"]["speedup"].is_not_null().all()
+    assert page.brief(found).sentences
+
+
 def test_a_run_leaves_a_report_and_the_answer_as_json(tmp_path: Path) -> None:
     out = tmp_path / "out"
     argv = ["run", "sensitivity", *sets(**OWN), "--worlds", "20", "--out", str(out), "--json"]
