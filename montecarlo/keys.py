@@ -26,6 +26,9 @@ class Stream(IntEnum):
     BOOTSTRAP = 6
     SPLIT = 7
     PRICES = 8
+    UNKNOWN = 11
+    INNER = 12
+    MEASUREMENT = 13
 
 
 def key(seed: int | jax.Array, world: int | jax.Array, stream: Stream) -> jax.Array:

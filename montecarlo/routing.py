@@ -148,6 +148,14 @@ class Routing:
             )
         return replace(self, groups=groups, top_groups=top_groups)
 
+    def popularity(self) -> np.ndarray:
+        """Shares of a token's first expert [L, E], float64: bin b is kept with accept[b], else alias[b] is taken."""
+        accept, alias = np.asarray(self.accept, np.float64), np.asarray(self.alias)
+        shares = accept.copy()
+        rows = np.broadcast_to(np.arange(len(alias))[:, None], alias.shape)
+        np.add.at(shares, (rows, alias), 1 - accept)
+        return shares / accept.shape[1]
+
 
 def alias_table(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Walker's tables: bin b is drawn uniformly, kept with accept[b], else alias[b] is taken."""

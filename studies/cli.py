@@ -21,10 +21,10 @@ STUDIES = {
     "optimal-k": "optimal_k",
     "economics": "economics",
     "stress": "stress",
+    "sensitivity": "sensitivity",
     "frontier": "frontier",
     "validate": "validate",
 }
-EXACT = ("economics", "frontier")  # sampled nowhere
 INTERRUPTED = 130  # the exit code of an interrupted run
 NOT_BUILT = {
     "compare": "comparing runs",
@@ -114,7 +114,7 @@ def run(
         "seed": seed,
         "trace": None if trace is None else str(trace),
     }
-    if study in EXACT:
+    if study in config.EXACT:
         options = {"--worlds": worlds, "--error": error, "--seed": seed, "--trace": trace}
         keys = [text.partition("=")[0].strip() for text in set_ or []]
         given = [name for name, value in options.items() if value is not None]
@@ -199,7 +199,7 @@ def _summary(found: Results, folder: Path) -> dict[str, Any]:
     from reports import page
 
     said = page.brief(found)
-    kept = (
+    kept = {
         "best",
         "changes",
         "gutters",
@@ -211,7 +211,8 @@ def _summary(found: Results, folder: Path) -> dict[str, Any]:
         "shares",
         "naive",
         "flips",
-    )
+    }
+    kept |= {"worth", "gutter", "improvements"}
     frames = {name: _finite(frame.to_dicts()) for name, frame in found.frames.items() if name in kept}
     return {"folder": str(folder), "answer": said.sentences, "caveat": said.caveat, **frames, "notes": found.notes}
 

@@ -2,7 +2,8 @@
 
 import polars as pl
 
-Schema = dict[str, type[pl.DataType] | pl.DataType]
+from studies import sensitivity_columns
+from studies.sensitivity_columns import Schema
 
 SCENARIO: Schema = {
     "scenario": pl.String,
@@ -380,4 +381,16 @@ FILES: dict[str, dict[str, Schema]] = {
     "frontier": {"results": FRONTIER, "operating": OPERATING, "trades": TRADES},
     "validate": {"results": PREDICTIONS, "scores": SCORES, "choices": FOLLOWED, "terms": CALIBRATED},
     "stress": {"results": LADDER, "shares": SHARES, "interactions": INTERACTIONS, "naive": NAIVE, "flips": FLIPS},
+    "sensitivity": {
+        "results": SCENARIO | sensitivity_columns.GRID,
+        "best": SCENARIO | sensitivity_columns.BEST,
+        "unknowns": sensitivity_columns.UNKNOWNS,
+        "indices": sensitivity_columns.INDICES,
+        "screening": sensitivity_columns.SCREENING,
+        "tornado": sensitivity_columns.TORNADO,
+        "contours": sensitivity_columns.CONTOURS,
+        "worth": sensitivity_columns.WORTH,
+        "improvements": sensitivity_columns.IMPROVEMENTS,
+        "gutter": sensitivity_columns.GUTTER,
+    },
 }

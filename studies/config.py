@@ -23,7 +23,9 @@ from traces import toml
 
 BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 CONTEXTS = [4096]
-LENGTHS = {name: list(range(9)) for name in ("optimal-k", "stress", "frontier")} | {"economics": list(range(65))}
+LENGTHS = {name: list(range(9)) for name in ("optimal-k", "stress", "sensitivity", "frontier")}
+LENGTHS |= {"economics": list(range(65))}
+EXACT = ("economics", "frontier")  # studies in closed form, which sample nothing
 ALIASES = {"num_speculative_tokens": "draft_length"}
 GRID_KEYS = {"batch", "context_tokens", "draft_length"}
 LONGEST_DRAFT = 64
@@ -192,7 +194,7 @@ def resolve(study: str, path: Path | None, sets: list[str], overrides: dict[str,
     """The configuration that a file (None: the study's default), --set and other options ask for, checked.
 
     Without a file, naming a deployment asks for one scenario of one's own instead of the default's: anything but
-    grids for `optimal-k`, a target, a device, prices, formats or layers for the studies in closed form.
+    grids for a sampled study, a target, a device, prices, formats or layers for the studies in closed form.
     """
     chosen = dict(parse_set(text) for text in sets)
     options = {key: value for key, value in overrides.items() if value is not None}
@@ -201,8 +203,10 @@ def resolve(study: str, path: Path | None, sets: list[str], overrides: dict[str,
             chosen.pop(other, None)
     chosen |= options
     scenario = {key: value for key, value in chosen.items() if key in SCENARIO_KEYS}
-    shared = {"optimal-k": GRID_KEYS, "validate": SCENARIO_KEYS - {"measured"}}
-    own = scenario.keys() - shared.get(study, SCENARIO_KEYS - DEPLOYMENT)
+    shared = {name: SCENARIO_KEYS - DEPLOYMENT for name in (*EXACT, "stress")} | {
+        "validate": SCENARIO_KEYS - {"measured"}
+    }
+    own = scenario.keys() - shared.get(study, GRID_KEYS)
     base = read(path, study) if path else default(study)
     start = base.pop("own", {})
     if not path and (own or "trace" in chosen):

@@ -237,7 +237,7 @@ def _usual_acceptance(entry: dict[str, Any], held: set[str]) -> Any:
 def _usual_routing(name: str, given: config.Scenario) -> str:
     if given.prices == "post":
         return "uniform"
-    return "gpt-oss-20b" if name in ("optimal-k", "stress") else "qwen3.6-35b-a3b"
+    return "qwen3.6-35b-a3b" if name in config.EXACT else "gpt-oss-20b"
 
 
 def _stem(given: str) -> str:

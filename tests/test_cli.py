@@ -14,7 +14,7 @@ from unittest.mock import patch
 import polars as pl
 import pytest
 
-from studies import catalog, cli, surfaces
+from studies import catalog, cli, config, surfaces
 from tests.test_npz import made_up, packed
 from traces import profiles
 
@@ -128,7 +128,7 @@ def test_list_shows_every_id() -> None:
 
 
 def test_an_exact_study_refuses_acceptance_that_has_to_be_walked() -> None:
-    for study in cli.EXACT:
+    for study in config.EXACT:
         found = invoke("run", study, "--set", "acceptance=eagle-1-vicuna-7b")
         assert (found.code, "`draftodds run optimal-k` walks" in found.err) == (2, True), found.err
 

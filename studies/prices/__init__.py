@@ -11,7 +11,7 @@ i of world w has the i-th normal of its stream, whatever file there is.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -106,24 +106,51 @@ class Priors:
         found = float(getattr(self.median(), name))
         for section in self.sections:
             if name in section.terms:
-                found = _value(name, section.terms[name], normal)
+                found = float(_value(name, section.terms[name], normal))
             if section.joint is not None and name in section.joint.terms:
                 i = section.joint.terms.index(name)
                 spread = float(np.sqrt(section.joint.covariance[i][i]))
-                found = unlink(name, link(name, section.joint.median[i]) + normal * spread)
+                found = float(unlink(name, link(name, section.joint.median[i]) + normal * spread))
         return found
+
+    def many(self, normals: np.ndarray, axes: int) -> Terms:
+        """The terms at many points: `normals` [points, terms] in the order of NAMES, arrays [points, 1, .., 1].
+
+        `axes` axes of length 1 stand behind the points, as in Terms.stack.
+        """
+        shape = (len(normals), *(1,) * axes)
+        found: dict[str, Any] = {
+            name: np.broadcast_to(value, len(normals)).reshape(shape) for name, value in self.values(normals)
+        }
+        return replace(self.median(), **found)
+
+    def values(self, normals: np.ndarray) -> Iterator[tuple[str, Any]]:
+        """Each term and its value [...] at `normals` [..., terms]; a term given twice comes twice, the last holds."""
+        for section in self.sections:
+            for name, term in section.terms.items():
+                yield name, _value(name, term, normals[..., NAMES.index(name)])
+            if section.joint is not None:
+                yield from _together(section.joint, normals)
+
+    def groups(self) -> list[tuple[str, ...]]:
+        """The terms that are not known, those that go together as one group, in the order of NAMES."""
+        rests: dict[str, tuple[str, ...]] = {}  # a term: those whose normals its value rests on
+        for section in self.sections:
+            rests |= {name: (name,) if term.quantiles else () for name, term in section.terms.items()}
+            if section.joint is not None:
+                rests |= dict.fromkeys(section.joint.terms, tuple(section.joint.terms))
+        found: list[set[str]] = []
+        for names in rests.values():
+            merged = set(names).union(*(group for group in found if group & set(names)))
+            found = [group for group in found if not group & merged] + [merged] * bool(merged)
+        ordered = [tuple(sorted(group, key=NAMES.index)) for group in found]
+        return sorted(ordered, key=lambda group: NAMES.index(group[0]))
 
     def at(self, normals: np.ndarray) -> Terms:
         """The terms where their standard normals, in the order of NAMES, are `normals`."""
-        found: dict[str, float] = {}
-        largest: int | None = None
-        for section in self.sections:
-            largest = largest if section.largest_captured is None else section.largest_captured
-            for name, term in section.terms.items():
-                found[name] = _value(name, term, float(normals[NAMES.index(name)]))
-            if section.joint is not None:
-                found |= _together(section.joint, normals)
-        return Terms.of(**found, largest_captured=largest)
+        given = [section.largest_captured for section in self.sections if section.largest_captured is not None]
+        found = {name: float(value) for name, value in self.values(normals)}
+        return Terms.of(**found, largest_captured=given[-1] if given else None)
 
 
 def link(name: str, value: Any) -> Any:
@@ -131,23 +158,25 @@ def link(name: str, value: Any) -> Any:
     return logit(value) if name in SHARES + PARTS else np.log(value)
 
 
-def unlink(name: str, value: float) -> float:
+def unlink(name: str, value: Any) -> Any:
     """The value of a term from the scale it is normal on."""
-    return float(expit(value) if name in SHARES + PARTS else np.exp(value))
+    return expit(value) if name in SHARES + PARTS else np.exp(value)
 
 
-def _value(name: str, term: Term, normal: float) -> float:
+def _value(name: str, term: Term, normal: Any) -> Any:
     if term.quantiles is None:
-        assert term.value is not None
         return term.value
     low, middle, high = link(name, np.asarray(term.quantiles))
-    return unlink(name, middle + normal / EDGE * (high - middle if normal > 0 else middle - low))
+    return unlink(name, middle + normal / EDGE * np.where(normal > 0, high - middle, middle - low))
 
 
-def _together(joint: Joint, normals: np.ndarray) -> dict[str, float]:
-    moved = np.linalg.cholesky(np.asarray(joint.covariance)) @ normals[[NAMES.index(name) for name in joint.terms]]
-    each = zip(joint.terms, joint.median, moved, strict=True)
-    return {name: unlink(name, link(name, median) + float(more)) for name, median, more in each}
+def _together(joint: Joint, normals: np.ndarray) -> Iterator[tuple[str, Any]]:
+    """Each term of a joint; a world's own sum, in a fixed order, whatever stands beside it."""
+    root = np.linalg.cholesky(np.asarray(joint.covariance))
+    own = [normals[..., NAMES.index(name)] for name in joint.terms]
+    for name, median, row in zip(joint.terms, joint.median, root, strict=True):
+        moved = sum(float(weight) * normal for weight, normal in zip(row, own, strict=True))
+        yield name, unlink(name, link(name, median) + moved)
 
 
 def load(given: str, hardware: str, experts: str | None) -> Priors:
