@@ -13,13 +13,13 @@ The strength of smoothing minimises the generalised cross-validation score n RSS
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import null_space
+from scipy.linalg import eigh, null_space
 from scipy.spatial.distance import cdist
 from scipy.stats import norm, rankdata
 
 from montecarlo.estimate import Floats
 
-KNOTS = 60
+KNOTS = 20  # for each dimension
 STRENGTHS = np.geomspace(1e-10, 1e4, 57)  # relative to the stiffest direction; the strongest leaves the plane
 CAUTION = 1.4
 
@@ -61,9 +61,9 @@ class Spline:
 
     @classmethod
     def at(cls, points: Floats) -> "Spline":
-        """At most 60 knots, at points spread evenly in the order of the first dimension."""
+        """At most 20 knots for each dimension, at points spread evenly in the order of the first dimension."""
         distinct = np.unique(points, axis=0)
-        knots = distinct[np.unique(np.linspace(0, len(distinct) - 1, KNOTS).round().astype(int))]
+        knots = distinct[np.unique(np.linspace(0, len(distinct) - 1, KNOTS * points.shape[1]).round().astype(int))]
         free = null_space(_plane(knots).T)
         bend = free @ _whitening(free.T @ _cubes(knots, knots) @ free)[0]  # now c'Ec = 1 in each direction
         plane = _plane(points)
@@ -95,6 +95,6 @@ class Spline:
 
 def _whitening(square: Floats) -> tuple[Floats, Floats]:
     """(W with W' square W = 1 [m, n], the n eigenvalues kept), for a symmetric matrix [m, m] that is not negative."""
-    value, vector = np.linalg.eigh(square)
+    value, vector = eigh(square)
     kept = value > 1e-13 * value.max(initial=0.0)
     return vector[:, kept] / np.sqrt(value[kept]), value[kept]
