@@ -103,12 +103,11 @@ def shares(share: Share, batch: int, game: str) -> list[Row]:
 
 def shares_title(share: Share) -> str:
     """The family with the largest share, at each shown batch."""
-    parts = [(_largest(share, batch), batch) for batch in batches(share)]
-    said = []
-    for family, group in groupby(parts, key=lambda part: part[0]):
-        cells = [batch for _, batch in group]
-        said.append(f"{FAMILIES[family]} at batch {listed([f'{batch:,}' for batch in cells])}")
-    return f"What moves the speedup most: {', '.join(said)}"
+    most: dict[str, list[str]] = {}
+    for batch in batches(share):
+        most.setdefault(_largest(share, batch), []).append(f"{batch:,}")
+    said = [f"{FAMILIES[family]} (batch {listed(where)})" for family, where in most.items()]
+    return f"Moves the speedup most: {', '.join(said)}"
 
 
 def _largest(share: Share, batch: int) -> str:
