@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from studies import surfaces, tasks
 from tests.routing_traces import back, lines, routed
 from tests.test_cli import contents, invoke, tiny
 from tests.test_cli_input import refused
@@ -28,6 +29,8 @@ def test_import_prints_what_it_read_and_what_it_repaired(tmp_path: Path) -> None
 def test_import_for_a_target_and_replay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """olmoe-1b-7b: 16 layers, 64 experts, top 8. The folder replays as the file it was made of."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(surfaces, "WORLD_WINDOWS", 1)
+    monkeypatch.setattr(tasks, "REPLICATES", 4)
     Path("t.npz").write_bytes(packed(**made_up()))
     assert invoke("trace", "import", "t.npz", "--target", "olmoe-1b-7b", "--out", "t").code == 0
     frames = []

@@ -212,7 +212,7 @@ def test_overlap_moves_what_neighbours_share_and_not_the_undrafted_step(done: di
 def test_many_points_are_the_draws_one_by_one() -> None:
     known = prices.load("achieved", "h200-sxm", "mxfp4")
     normals = np.random.default_rng(0).standard_normal((5, len(NAMES)))
-    many = known.at(normals, 1)
+    many = known.many(normals, 1)
     for row, one in enumerate(normals):
         for name in NAMES:
             assert getattr(many, name)[row, 0] == pytest.approx(dict(known.values(one))[name], rel=1e-14)

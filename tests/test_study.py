@@ -218,7 +218,7 @@ def test_the_best_is_worth_what_the_grid_says_within_its_noise(case: Results) ->
     for row in case["best"].iter_rows(named=True):
         here = case["results"].filter(batch=row["batch"], context_tokens=row["context_tokens"])
         at = here.filter(draft_length=row["best_draft_length"]).row(0, named=True)
-        noise = 4 * row["speedup_se"] / row["speedup"]
+        noise = 4 * float(here["speedup_se"].max())  # of any length that a half of the worlds may choose
         assert row["speedup"] == pytest.approx(at["speedup"], rel=0.02 + noise)
         assert row["regret_uniform_iid"] >= -0.01 - noise  # chosen on one half of few worlds, valued on the other
         assert row["regret_uniform_iid"] < 1

@@ -50,11 +50,12 @@ def held_out(
     """
     likelihood, depths, parts = Likelihood.of(log), log.draft_length, []
     low, high = np.array(likelihood.bounds).T
+    lean = whole.lean if whole.lean.size else np.zeros_like(whole.theta)
     worlds = int(np.clip(-(-ENOUGH // log.requests), 1, WORLDS))
     for one in range(int(fold.max()) + 1):
         progress(one)
         highest = estimate(likelihood, begin=[whole.theta], weight=(fold != one).astype(float))
-        theta = np.clip(highest - whole.lean, low, high)
+        theta = np.clip(highest - lean, low, high)
         some = log.of_requests(np.flatnonzero(fold == one))
         parts += synthesised(theta, some, log.typical_tokens, seed=10 + one, worlds=worlds)
     made = joined(parts)
