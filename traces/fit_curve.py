@@ -15,7 +15,7 @@ Every draw of the prior walks over the same texts (common random numbers) at all
 selection is in it; draws are then weighted by how well they meet the figures.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
@@ -160,8 +160,8 @@ def posterior(
     """One process for a curve, and the standard deviations [7] and correlations [7, 7] of its parameters.
 
     The means over the weighted draws, of sds and time scales in the logarithm, do not meet the figures, which bend with
-    the parameters; so offset and fall are moved until a walk meets them best (least squares in errors). theta is
-    ordered as in Bank; deviations are of sds as they are, of time scales in the logarithm.
+    the parameters; so offset and fall are moved until a walk meets them best (least squares in errors). Its offsets go
+    as deep as the figures. theta is ordered as in Bank; deviations are of sds as they are, of time scales in logarithm.
     """
     logs = np.log(bank.theta[:, 2:])
     centre = curve.weights @ np.column_stack([bank.theta[:, :2], logs])
@@ -178,7 +178,8 @@ def posterior(
         return (np.asarray(walked, np.float64)[0, at] - given) / (NOISE * (given - 1))
 
     found = least_squares(off, centre[:2], bounds=([-np.inf, 0], np.inf), diff_step=0.03, xtol=1e-3, ftol=1e-4)
-    return process(found.x), error, covariance / np.outer(error, error)
+    known = process(found.x)
+    return replace(known, offsets=known.logits(int(at.max()) + 1)), error, covariance / np.outer(error, error)
 
 
 def constant_hazard(figures: ArrayLike, lengths: int) -> Floats:
