@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from studies import sensitivity_columns
+from studies import sensitivity_columns, stress_columns, validate_columns
 from studies.sensitivity_columns import Schema
 
 SCENARIO: Schema = {
@@ -220,150 +220,6 @@ TRADES: Schema = {  # at each batch: draft, or double the batch?
     "doubling_user_gain": pl.Float64,
 }
 
-# validate: predictions beside measurements, a row each.
-PREDICTIONS: Schema = {
-    "scenario": pl.String,
-    "target": pl.String,
-    "hardware": pl.String,  # null: not said, integrated out
-    "devices": pl.Int64,
-    "drafter": pl.String,
-    "text": pl.String,
-    "batch": pl.Int64,  # concurrency
-    "draft_length": pl.Int64,
-    "tokens_per_step": pl.Float64,
-    "quantity": pl.String,  # step ratio, throughput gain (both against no drafting), seconds per token
-    "measured": pl.Float64,
-    "predicted": pl.Float64,
-    "predicted_p05": pl.Float64,
-    "predicted_p95": pl.Float64,
-    "error": pl.Float64,  # predicted over measured, less 1
-    "covered": pl.Boolean,  # measured inside the 90 % interval
-    "discrepancy": pl.Float64,  # of the prices, a row, after Birge
-    "roofline": pl.Float64,  # the naive predictors: i.i.d. routing at ideal prices, and "speedup = tokens per step"
-    "tokens_only": pl.Float64,
-}
-
-SCORES: Schema = {  # by scenario and quantity, at one draft length (null: all of them)
-    "scenario": pl.String,
-    "quantity": pl.String,
-    "draft_length": pl.Int64,
-    "rows": pl.Int64,
-    "coverage": pl.Float64,
-    "median_width": pl.Float64,  # of the 90 % interval, over the prediction
-    "median_error": pl.Float64,  # absolute, relative to the measurement
-    "roofline_median_error": pl.Float64,
-    "tokens_only_median_error": pl.Float64,
-    "interval_score": pl.Float64,  # of logs, mean over rows; lower is better
-    "roofline_interval_score": pl.Float64,
-    "tokens_only_interval_score": pl.Float64,
-}
-
-FOLLOWED: Schema = {  # the draft length one would choose, and the throughput lost by it
-    "scenario": pl.String,
-    "target": pl.String,
-    "text": pl.String,
-    "batch": pl.Int64,
-    "measured_best": pl.Int64,
-    "predicted_best": pl.Int64,
-    "roofline_best": pl.Int64,
-    "tokens_only_best": pl.Int64,
-    "rate_lost": pl.Float64,
-    "roofline_rate_lost": pl.Float64,
-    "tokens_only_rate_lost": pl.Float64,
-    "undrafted_rate_lost": pl.Float64,
-}
-
-CALIBRATED: Schema = {  # the terms of each engine, of the likeliest hardware where it was not said
-    "scenario": pl.String,
-    "target": pl.String,
-    "text": pl.String,
-    "hardware": pl.String,
-    "devices": pl.Int64,
-    "likelihood": pl.Float64,  # of that hardware among those assumed
-    "term": pl.String,
-    "prior": pl.Float64,  # medians
-    "median": pl.Float64,
-    "kept": pl.Float64,  # standard deviation as a share of the prior's
-}
-
-# stress: `results` is the ladder, a row per rung x batch x context.
-LADDER: Schema = SCENARIO | {
-    "rung": pl.Int64,
-    "assumption": pl.String,  # what is assumed from this rung on
-    "family": pl.String,
-    "worlds": pl.Int64,
-    "best_draft_length": pl.Int64,
-    "speedup": pl.Float64,  # promised at this rung of its best length
-    "speedup_se": pl.Float64,
-    "p_loss": pl.Float64,  # of its best length, at this rung
-    "honest_speedup": pl.Float64,  # chosen on one half of the worlds, valued on the other
-    "honest_speedup_se": pl.Float64,
-    "full_speedup": pl.Float64,  # of this rung's best length under the full model
-    "full_speedup_se": pl.Float64,
-    "full_p_loss": pl.Float64,
-    "regret": pl.Float64,  # share of the full model's rate that this rung's length loses
-    "regret_se": pl.Float64,
-}
-
-SHARES: Schema = {  # Shapley shares, a row per game x family
-    "scenario": pl.String,
-    "batch": pl.Int64,
-    "context_tokens": pl.Int64,
-    "game": pl.String,  # fixed, best: of log speedup; regret
-    "draft_length": pl.Int64,  # fixed: the full model's best above 0
-    "family": pl.String,
-    "share": pl.Float64,
-    "share_se": pl.Float64,
-    "none": pl.Float64,  # value of the game with all families as in the post
-    "full": pl.Float64,  # with all as in the scenario; the difference is the sum of the shares
-}
-
-INTERACTIONS: Schema = {
-    "scenario": pl.String,
-    "batch": pl.Int64,
-    "context_tokens": pl.Int64,
-    "game": pl.String,
-    "first": pl.String,
-    "second": pl.String,
-    "interaction": pl.Float64,
-    "interaction_se": pl.Float64,
-    "notable": pl.Boolean,  # beyond chance, at 5 % over all pairs
-}
-
-NAIVE: Schema = {  # the scenario with one assumption of the post put back
-    "scenario": pl.String,
-    "batch": pl.Int64,
-    "context_tokens": pl.Int64,
-    "assumption": pl.String,
-    "worlds": pl.Int64,
-    "full_draft_length": pl.Int64,
-    "draft_length": pl.Int64,  # the best under the assumption
-    "ratio": pl.Float64,  # speedup under the assumption over the full model's, at the full model's best length above 0
-    "ratio_low": pl.Float64,  # 95 % of bootstrap over worlds
-    "ratio_high": pl.Float64,
-    "own_ratio": pl.Float64,  # the speedup it promises of its own best length over that of the full model of its best
-    "own_ratio_low": pl.Float64,
-    "own_ratio_high": pl.Float64,
-    "regret": pl.Float64,
-    "regret_se": pl.Float64,
-}
-
-FLIPS: Schema = {  # the smallest change of each unknown that turns the answer
-    "scenario": pl.String,
-    "batch": pl.Int64,
-    "context_tokens": pl.Int64,
-    "question": pl.String,  # length: the best length; sign: whether drafting pays
-    "unknown": pl.String,
-    "unit": pl.String,
-    "draft_length": pl.Int64,  # the best as things stand
-    "value": pl.Float64,  # as things stand
-    "flips_at": pl.Float64,  # null: nowhere in its range
-    "deviations": pl.Float64,  # of its prior from the median; null where it has no prior
-    "low": pl.Float64,  # its range
-    "high": pl.Float64,
-    "becomes": pl.Int64,  # the best length beyond
-}
-
 # Files of each study, by the name of the frame they hold; `results` first, which holds the notes too.
 FILES: dict[str, dict[str, Schema]] = {
     "optimal-k": {"results": GRID, "best": BEST, "changes": CHANGES},
@@ -379,8 +235,19 @@ FILES: dict[str, dict[str, Schema]] = {
         "ablation": ABLATION,
     },
     "frontier": {"results": FRONTIER, "operating": OPERATING, "trades": TRADES},
-    "validate": {"results": PREDICTIONS, "scores": SCORES, "choices": FOLLOWED, "terms": CALIBRATED},
-    "stress": {"results": LADDER, "shares": SHARES, "interactions": INTERACTIONS, "naive": NAIVE, "flips": FLIPS},
+    "validate": {
+        "results": validate_columns.PREDICTIONS,
+        "scores": validate_columns.SCORES,
+        "choices": validate_columns.FOLLOWED,
+        "terms": validate_columns.CALIBRATED,
+    },
+    "stress": {
+        "results": SCENARIO | stress_columns.LADDER,
+        "shares": stress_columns.SHARES,
+        "interactions": stress_columns.INTERACTIONS,
+        "naive": stress_columns.NAIVE,
+        "flips": stress_columns.FLIPS,
+    },
     "sensitivity": {
         "results": SCENARIO | sensitivity_columns.GRID,
         "best": SCENARIO | sensitivity_columns.BEST,
