@@ -98,7 +98,7 @@ def test_every_profile_loads_and_says_where_it_is_from(name: str) -> None:
     assert len(profile.source) > 10
     assert profile.limits
     if profile.kind == "acceptance":
-        profiles.acceptance(profile, 3)
+        profiles.acceptance(profile)
     elif profile.kind == "overlap":
         profiles.overlap(profile, experts=32, top_k=4)
         profiles.overlap(profile, experts=160, top_k=8)
