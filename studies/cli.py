@@ -237,7 +237,8 @@ def main() -> None:
     except (typer.TyperException, InputError) as error:
         _fail(error.format_message() if isinstance(error, typer.TyperException) else str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted: finished work is kept; run the same command again to go on", INTERRUPTED)
+        kept = "finished work is kept; run the same command again to go on"
+        _fail(f"interrupted: {kept if arguments[0] == 'run' else 'nothing half-written is left'}", INTERRUPTED)
     except TaskFailed as error:
         _fail(str(error), 1)
 
