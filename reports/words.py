@@ -12,6 +12,7 @@ DRAWN_CAVEAT = (
     "are of traffic and of what an engine achieves and adds, drawn from priors; calibrate the prices with one run "
     "of your engine to narrow them."
 )
+OWN_CAVEAT = "are of traffic and of what an engine achieves and adds, drawn from the prices {}."
 ROOFLINE_CAVEAT = (
     "are of traffic only, at roofline prices. Where it was measured, on gpt-oss-120b with one H200, real gains were "
     "larger at batch 1 and several times smaller at large batch."
@@ -56,11 +57,20 @@ def caveat(results: Results) -> str:
     """What the odds are of, by scenario where they differ."""
     scenarios = split(results)
     said = []
-    for words, drawn in ((DRAWN_CAVEAT, True), (ROOFLINE_CAVEAT, False)):
-        named = [scenario.name for scenario in scenarios if scenario.drawn == drawn]
+    words_of = [_odds_of(scenario) for scenario in scenarios]
+    for words in dict.fromkeys(words_of):
+        named = [scenario.name for scenario, its in zip(scenarios, words_of, strict=True) if its == words]
         whose = "These odds" if len(named) == len(scenarios) else f"The odds of {listed(named)}" if named else ""
         said += [f"{whose} {words}"] if named else []
     return " ".join(said)
+
+
+def _odds_of(scenario: Scenario) -> str:
+    """What the odds of a scenario are of, in words."""
+    prices = str(scenario.grid["prices"][0])
+    if not scenario.drawn:
+        return ROOFLINE_CAVEAT
+    return DRAWN_CAVEAT if prices == "achieved" else OWN_CAVEAT.format(prices)
 
 
 def moved(best: pl.DataFrame, context: int) -> str:
@@ -73,10 +83,10 @@ def moved(best: pl.DataFrame, context: int) -> str:
         f"{row_length or 'nothing'} ({gain(speedup)})"
         for row_length, speedup in (
             (first["ideal_draft_length"], first["ideal_speedup"]),
-            (first["best_draft_length"], first["speedup"]),
+            (first["recommended"], first.get("recommended_speedup", first["speedup"])),
         )
     )
-    said = f"Rooflines alone would draft {seems} at batch {first['batch']:,}; with what an engine adds, {found} is best"
+    said = f"Rooflines alone would draft {seems} at batch {first['batch']:,}; with what an engine adds it is {found}"
     if worst["regret_ideal"] > 0:
         said += f". Their lengths lose up to {percent(worst['regret_ideal'], 1)} (batch {worst['batch']:,})"
     return (
@@ -115,7 +125,17 @@ def verdict(scenario: Scenario) -> str:
         )
     if shut:
         said += f" Batch {listed(shut)} does not fit in memory."
-    return said + _extrapolated(rows)
+    return said + _undecided(rows) + _extrapolated(rows)
+
+
+def _undecided(rows: list[Row]) -> str:
+    """Where not drafting is within two standard errors of the best length, though drafting is recommended."""
+    cells = [row for row in rows if row["recommended"] and 0 in row["near_best"]]
+    if not cells:
+        return ""
+    where = listed([f"{cell['batch']:,}" for cell in cells])
+    worst = max(float(cell["at"]["p_loss"]) for cell in cells)
+    return f" At batch {where} these worlds cannot tell it from not drafting (P(loss) up to {percent(worst)})."
 
 
 def _gains(cells: list[Row], explained: bool) -> str:
