@@ -10,7 +10,7 @@ from reports import ablation, attention_table, claims, style
 from reports import economics_findings as findings
 from reports.figures import ablation as ablation_figure
 from reports.figures.economics import FIGURES
-from reports.page import Brief, Page, Picture
+from reports.page import Brief, Page, Picture, pictures
 from reports.share import Share, shares
 from reports.words import EXACT_CAVEAT, moved
 from studies.results import Results
@@ -103,23 +103,12 @@ def _section(share: Share) -> Section:
         scenario=share,
         verdict=findings.verdict(share),
         moved=moved(share["best"], share.context),
-        pictures=_pictures(share),
+        pictures=pictures(share, FIGURES, SENTENCES),
         contexts=[f"{context:,}" for context in share.contexts],
         lengths=best_lengths(share),
         along_batch=findings.along_batch(share),
         attention=attention_table.kinds(share["attention"]),
     )
-
-
-def _pictures(share: Share) -> list[Picture]:
-    pictures = []
-    with style.applied():
-        for name, draw in FIGURES.items():
-            figure = draw(share)
-            if figure is not None:
-                title, sentence = (say(share) for say in SENTENCES[name])
-                pictures.append(Picture.of(f"{share.slug}-{name}", title, sentence, figure))
-    return pictures
 
 
 def _ablation(read: Results) -> list[Picture]:

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reports import frontier_findings as findings
-from reports import style
 from reports.figures.frontier import FIGURES
-from reports.page import Brief, Page, Picture
+from reports.page import Brief, Page, Picture, pictures
 from reports.scenario import Row
 from reports.share import Share, shares
 from reports.words import EXACT_CAVEAT
@@ -80,15 +79,6 @@ def _shares(found: Results) -> list[Share]:
 
 def _section(share: Share) -> Section:
     headings, rows = operating(share)
-    return Section(share, findings.verdict(share), _pictures(share), headings, rows, findings.along_batch(share))
-
-
-def _pictures(share: Share) -> list[Picture]:
-    pictures = []
-    with style.applied():
-        for name, draw in FIGURES.items():
-            figure = draw(share)
-            if figure is not None:
-                title, sentence = (say(share) for say in SENTENCES[name])
-                pictures.append(Picture.of(f"{share.slug}-{name}", title, sentence, figure))
-    return pictures
+    return Section(
+        share, findings.verdict(share), pictures(share, FIGURES, SENTENCES), headings, rows, findings.along_batch(share)
+    )

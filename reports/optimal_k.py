@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from reports import findings, style
+from reports import findings
 from reports.figures.optimal_k import FIGURES
-from reports.page import Brief, Page, Picture
+from reports.page import Brief, Page, Picture, pictures
 from reports.scenario import Scenario, split
 from reports.table import Table, table
 from reports.words import answer, caveat, moved, verdict
@@ -74,20 +74,9 @@ def _section(scenario: Scenario) -> Section:
         scenario=scenario,
         verdict=verdict(scenario),
         moved=moved(scenario.best, scenario.context),
-        pictures=_pictures(scenario),
+        pictures=pictures(scenario, FIGURES, SENTENCES),
         table=table(scenario),
         along_batch=findings.along_batch(scenario),
         errors=findings.uncertainties(scenario) if drafts else [],
         largest_error=findings.largest_error(scenario) if drafts else "",
     )
-
-
-def _pictures(scenario: Scenario) -> list[Picture]:
-    pictures = []
-    with style.applied():
-        for name, draw in FIGURES.items():
-            figure = draw(scenario)
-            if figure is not None:
-                title, sentence = (say(scenario) for say in SENTENCES[name])
-                pictures.append(Picture.of(f"{scenario.slug}-{name}", title, sentence, figure))
-    return pictures

@@ -1,7 +1,7 @@
 """One self-contained page from a results folder, and the same answer for the terminal; each study fills in its own."""
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,22 @@ class Picture:
         """Draw it; inside `style.applied()`."""
         width, height = (round(PIXELS_PER_INCH * float(side)) for side in figure.get_size_inches())
         return cls(name, title, sentence, width, height, style.svg(figure), style.png(figure))
+
+
+def pictures(
+    part: Any,
+    figures: Mapping[str, Callable[[Any], Figure | None]],
+    sentences: Mapping[str, tuple[Callable[[Any], str], ...]],
+) -> list[Picture]:
+    """The figures of one part of the results (it has a `slug`), each with the title and sentence said of it."""
+    found = []
+    with style.applied():
+        for name, draw in figures.items():
+            figure = draw(part)
+            if figure is not None:
+                title, sentence = (say(part) for say in sentences[name])
+                found.append(Picture.of(f"{part.slug}-{name}", title, sentence, figure))
+    return found
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reports import sensitivity_findings as findings
-from reports import style
 from reports.figures.sensitivity import FIGURES
-from reports.page import Brief, Page, Picture
+from reports.page import Brief, Page, Picture, pictures
 from reports.share import Share, shares
 from studies.results import Results
 
@@ -70,15 +69,4 @@ def _tables(share: Share) -> list[tuple[str, list[str], list[list[str]]]]:
 
 
 def _section(share: Share) -> Section:
-    return Section(share, findings.verdict(share), _pictures(share), _tables(share))
-
-
-def _pictures(share: Share) -> list[Picture]:
-    pictures = []
-    with style.applied():
-        for name, draw in FIGURES.items():
-            figure = draw(share)
-            if figure is not None:
-                title, sentence = (say(share) for say in SENTENCES[name])
-                pictures.append(Picture.of(f"{share.slug}-{name}", title, sentence, figure))
-    return pictures
+    return Section(share, findings.verdict(share), pictures(share, FIGURES, SENTENCES), _tables(share))

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reports import style
 from reports import validate_findings as findings
 from reports.figures.validate import FIGURES
-from reports.page import Brief, Page, Picture
+from reports.page import Brief, Page, Picture, pictures
 from reports.validate_findings import DataSet
 from reports.words import percent
 from studies.results import Results
@@ -52,16 +51,14 @@ def brief(found: Results) -> Brief:
 
 def _section(one: DataSet) -> Section:
     choices = findings.choice_table(one)
-    return Section(one, findings.verdict(one), _pictures(one), findings.score_table(one), choices, _informed(one))
-
-
-def _pictures(one: DataSet) -> list[Picture]:
-    pictures = []
-    with style.applied():
-        for name, draw in FIGURES.items():
-            title, sentence = (say(one) for say in SENTENCES[name])
-            pictures.append(Picture.of(f"{one.slug}-{name}", title, sentence, draw(one)))
-    return pictures
+    return Section(
+        one,
+        findings.verdict(one),
+        pictures(one, FIGURES, SENTENCES),
+        findings.score_table(one),
+        choices,
+        _informed(one),
+    )
 
 
 def _informed(one: DataSet) -> list[list[str]]:
