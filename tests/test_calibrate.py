@@ -52,6 +52,7 @@ def test_terms_that_no_row_without_drafts_sees_keep_their_priors() -> None:
     kept = np.median([fitted(engine).kept for engine in range(FEW)], axis=0)
     for name in ("expert_bandwidth", "step_seconds"):
         assert kept[NAMES.index(name)] < calibrate.INFORMED, name
+    assert kept[NAMES.index("moe_layer_seconds")] < 0.99  # known from the kernels already: informed a little
 
 
 def test_no_rows_leave_the_priors() -> None:
