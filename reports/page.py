@@ -1,20 +1,25 @@
 """One self-contained page from a results folder, and the same answer for the terminal; each study fills in its own."""
 
-from base64 import b64encode
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from reports import style
+from reports.policy import stated
 from reports.words import listed, percent
 from studies import results
 from studies.results import Results, write_atomically
 
 PIXELS_PER_INCH = 96
+INDENT = re.compile(r"\n\s+")
+PLAIN = " '()*+,-./:;=?@[]_{}|~!$^"  # stands as it is in an address between double quotes
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,10 @@ class Picture:
     png: bytes
 
     @property
-    def source(self) -> str:
+    def source(self) -> Markup:
         """The drawing itself as an address: nothing to fetch, and its names cannot meet another figure's."""
-        return f"data:image/svg+xml;base64,{b64encode(self.svg).decode()}"
+        drawn = INDENT.sub("\n", self.svg.decode()).replace("\n", " ").replace('"', "'")
+        return Markup("data:image/svg+xml," + quote(drawn, safe=PLAIN))  # holds nothing that HTML reads
 
     @classmethod
     def of(cls, name: str, title: str, sentence: str, figure: Figure) -> "Picture":
@@ -107,7 +113,7 @@ def write(folder: Path, page: Page, **filling: Any) -> list[str]:
             name = f"figures/{picture.name}.{suffix}"
             write_atomically(folder / name, _writer(content))
             written.append(name)
-    write_atomically(folder / "report.html", _writer(_filled(page, filling).encode()))
+    write_atomically(folder / "report.html", _writer(stated(_filled(page, filling)).encode()))
     return [*written, "report.html"]
 
 

@@ -1,6 +1,7 @@
 """The one visual language of the figures: colours, fonts, sizes, and how a figure becomes a file."""
 
 import io
+import re
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,10 +14,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
+from reports.dark import turning
+
 INK, QUIET, RULE, PAPER = "#1b2430", "#5a6675", "#d9dfe6", "#ffffff"
 GUTTER = "#f4c48a"  # draft nothing: orange against the blues, apart for every kind of colour vision
 DRAFTS = ("#dceaf6", "#b3d0ea", "#7fb0db", "#4b8bc4", "#25669f", "#0f4377")  # short to long
 CLOSED, HATCH = "#eceff2", "#c3cad2"  # does not fit in memory
+
+DECIMALS = re.compile(r"(?<=[ \"(,-])(?<!scale\()(\d+\.\d\d)\d+(?=[ \",)\n])")  # a hundredth of a point is finer than any screen
 
 Look = dict[str, Any]  # keyword arguments of a matplotlib artist
 Colour = str | tuple[float, float, float, float]
@@ -125,8 +130,9 @@ def ink_on(colour: Sequence[float]) -> str:
 
 
 def svg(figure: Figure) -> bytes:
-    """The figure as SVG; the same figure gives the same bytes."""
-    return _save(figure, "svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    """The figure as SVG, dark where its reader asks for it; the same figure gives the same bytes."""
+    drawn = _save(figure, "svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}).decode()
+    return turning(DECIMALS.sub(r"\1", drawn)).encode()
 
 
 def png(figure: Figure) -> bytes:

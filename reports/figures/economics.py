@@ -71,7 +71,7 @@ def ledger(share: Share) -> Figure | None:
     sizes = total["batch"].to_list()
     borders = batches.edges(sizes)
     subject = f"{share.name} at {findings.ledger_context(share):,} tokens of context"
-    guide = "bands: terms of the step · black: their sum r · dashed: a plain token"
+    guide = "bands: terms of the step · line: their sum r · dashed: a plain token"
     figure, (axes,) = style.canvas(4.4, findings.ledger_title(share), subject, guide)
     under = np.zeros(len(sizes))
     labels: list[style.Label] = []
