@@ -4,14 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
 
+import polars as pl
 from matplotlib.figure import Figure
 
-from reports import ablation, attention_table, claims, style
+from reports import ablation, attention_table, change, claims, style
 from reports import economics_findings as findings
 from reports.figures import ablation as ablation_figure
 from reports.figures.economics import FIGURES
 from reports.page import Brief, Page, Picture, pictures
 from reports.share import Share, shares
+from reports.uncertainty import EXACT
 from reports.words import EXACT_CAVEAT, moved
 from studies.results import Results
 
@@ -35,6 +37,7 @@ class Section:
     lengths: list[tuple[str, list[tuple[str, str]]]]
     along_batch: list[str]
     attention: list[attention_table.Kind]
+    change: list[str]
 
 
 def page(read: Results) -> Page:
@@ -45,6 +48,8 @@ def page(read: Results) -> Page:
     filling = {
         "sections": sections,
         "caveat": EXACT_CAVEAT,
+        "exact": EXACT,
+        "achieved": any(section.scenario.achieved for section in sections),
         "claims": claims.sections(read["claims"]),
         "counts": claims.counts(read["claims"]),
         "broken": claims.broken(read["claims"]),
@@ -108,7 +113,14 @@ def _section(share: Share) -> Section:
         lengths=best_lengths(share),
         along_batch=findings.along_batch(share),
         attention=attention_table.kinds(share["attention"]),
+        change=change.sentences(_rungs_here(share)),
     )
+
+
+def _rungs_here(share: Share) -> pl.DataFrame:
+    """The grid at the shown context and at the batches that tables show."""
+    here = share.here("results")
+    return here.filter(pl.col("batch").is_in(rungs(here["batch"].unique().sort().to_list()))) if here.height else here
 
 
 def _ablation(read: Results) -> list[Picture]:

@@ -1,14 +1,9 @@
-"""What the results of `optimal-k` show: each figure's title and sentence, the gutters, the errors."""
-
-from dataclasses import dataclass
-from statistics import median
+"""What the results of `optimal-k` show: each figure's title and sentence, the gutters."""
 
 import polars as pl
 
 from reports.scenario import Scenario
 from reports.words import gain, listed, percent, span
-
-STANDARD_DEVIATIONS = 2 * 1.6449  # from the 5th to the 95th percentile of a normal law
 
 
 def speedup_title(scenario: Scenario) -> str:
@@ -117,42 +112,3 @@ def _course(scenario: Scenario, context: int, rows: pl.DataFrame) -> str:
         paid = paid or change["pays_above"]
         phrases.append(f"{verb} between batch {change['batch_below']} and {change['batch_above']}")
     return listed(phrases)
-
-
-@dataclass(frozen=True)
-class Uncertainty:
-    """One kind of error: a standard deviation relative to the speedup, its median and largest over cells."""
-
-    name: str
-    source: str
-    cure: str
-    median: float | None
-    largest: float | None
-
-
-def uncertainties(scenario: Scenario) -> list[Uncertainty]:
-    """The three errors, at the fastest draft length of every cell."""
-    cells = pl.DataFrame(scenario.best_drafts(), schema=scenario.grid.schema)
-    spread = (pl.col("speedup_p95") - pl.col("speedup_p05")) / STANDARD_DEVIATIONS
-    kinds = [
-        ("Monte Carlo error", "finitely many simulated requests", "more worlds", pl.col("speedup_se")),
-        ("trace error", "finitely many requests in the trace", "a longer trace", pl.col("speedup_trace_se")),
-        ("spread over worlds", "one draw of requests is not the next", "nothing: it is the traffic", spread),
-    ]
-    relative = cells.select((error / pl.col("speedup")).alias(name) for name, _, _, error in kinds)
-    return [_uncertainty(name, source, cure, relative[name].drop_nulls()) for name, source, cure, _ in kinds]
-
-
-def _uncertainty(name: str, source: str, cure: str, known: pl.Series) -> Uncertainty:
-    values = known.to_list()
-    middle = median(values) if values else None
-    return Uncertainty(name, source, cure, middle, max(values, default=None))
-
-
-def largest_error(scenario: Scenario) -> str:
-    """Which of the errors is the largest, in a sentence."""
-    known = [error for error in uncertainties(scenario) if error.median is not None]
-    first = max(known, key=lambda error: error.median or 0)
-    others = [f"the {error.name}'s {percent(error.median or 0, 2)}" for error in known if error is not first]
-    against = f" (against {listed(others)})" if others else ""
-    return f"The largest is the {first.name}: typically {percent(first.median or 0, 2)} of the speedup{against}."

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from reports import change
 from reports import frontier_findings as findings
 from reports.figures.frontier import FIGURES
 from reports.page import Brief, Page, Picture, pictures
 from reports.scenario import Row
 from reports.share import Share, shares
+from reports.uncertainty import EXACT
 from reports.words import EXACT_CAVEAT
 from studies.results import Results
 
@@ -27,6 +29,7 @@ class Section:
     headings: list[str]
     operating: list[list[str]]
     along_batch: list[str]
+    change: list[str]
 
 
 def page(read: Results) -> Page:
@@ -36,6 +39,8 @@ def page(read: Results) -> Page:
     filling = {
         "sections": sections,
         "caveat": EXACT_CAVEAT,
+        "exact": EXACT,
+        "achieved": any(section.scenario.achieved for section in sections),
         "general_notes": [note for name, notes in read.notes.items() if name not in named for note in notes],
     }
     return Page("frontier.html.j2", filling, [picture for section in sections for picture in section.pictures])
@@ -80,5 +85,11 @@ def _shares(found: Results) -> list[Share]:
 def _section(share: Share) -> Section:
     headings, rows = operating(share)
     return Section(
-        share, findings.verdict(share), pictures(share, FIGURES, SENTENCES), headings, rows, findings.along_batch(share)
+        scenario=share,
+        verdict=findings.verdict(share),
+        pictures=pictures(share, FIGURES, SENTENCES),
+        headings=headings,
+        operating=rows,
+        along_batch=findings.along_batch(share),
+        change=change.sentences(share.here("results")),
     )

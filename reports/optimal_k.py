@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from reports import findings
+from reports import change, findings
 from reports.figures.optimal_k import FIGURES
 from reports.page import Brief, Page, Picture, pictures
 from reports.scenario import Scenario, split
 from reports.table import Table, table
+from reports.uncertainty import Uncertainty, largest, uncertainties
 from reports.words import answer, caveat, moved, verdict
 from studies.results import Results
 
@@ -29,7 +30,8 @@ class Section:
     pictures: list[Picture]
     table: Table
     along_batch: list[str]
-    errors: list[findings.Uncertainty]
+    change: list[str]
+    errors: list[Uncertainty]
     largest_error: str
 
 
@@ -69,7 +71,9 @@ def brief(found: Results) -> Brief:
 
 
 def _section(scenario: Scenario) -> Section:
-    drafts = scenario.drafts.height > 0
+    errors = []
+    if scenario.drafts.height:
+        errors = uncertainties(pl.DataFrame(scenario.best_drafts(), schema=scenario.grid.schema), drawn=scenario.drawn)
     return Section(
         scenario=scenario,
         verdict=verdict(scenario),
@@ -77,6 +81,7 @@ def _section(scenario: Scenario) -> Section:
         pictures=pictures(scenario, FIGURES, SENTENCES),
         table=table(scenario),
         along_batch=findings.along_batch(scenario),
-        errors=findings.uncertainties(scenario) if drafts else [],
-        largest_error=findings.largest_error(scenario) if drafts else "",
+        change=change.sentences(scenario.grid.filter(context_tokens=scenario.context)),
+        errors=errors,
+        largest_error=largest(errors) if errors else "",
     )

@@ -9,7 +9,10 @@ from base64 import b64encode
 from hashlib import sha256
 
 MARK = "POLICY"  # where the template wants it
-INLINE = {"script-src": re.compile(r"<script>(.*?)</script>", re.S), "style-src": re.compile(r"<style>(.*?)</style>", re.S)}
+INLINE = {
+    "script-src": re.compile(r"<script>(.*?)</script>", re.S),
+    "style-src": re.compile(r"<style>(.*?)</style>", re.S),
+}
 
 
 def stated(page: str) -> str:

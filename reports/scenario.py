@@ -77,8 +77,7 @@ class Scenario:
 
     def best_drafts(self) -> list[Row]:
         """The grid row of the fastest draft length above 0, one per batch x context that fits."""
-        fastest = self.drafts.sort([*PLACE, "speedup"], descending=[False, False, True], maintain_order=True)
-        return fastest.group_by(PLACE, maintain_order=True).first().to_dicts()
+        return fastest(self.grid).to_dicts()
 
     @property
     def uniform(self) -> bool:
@@ -95,6 +94,13 @@ class Scenario:
     def peak(self) -> Row:
         """The grid row of the fastest draft length above 0 in the shown context; `drafts` must have rows."""
         return max((row for row in self.best_drafts() if row["context_tokens"] == self.context), key=_speedup)
+
+
+def fastest(grid: pl.DataFrame) -> pl.DataFrame:
+    """The row of the fastest draft length above 0 of every batch and context."""
+    drafts = grid.drop_nulls("speedup").filter(pl.col("draft_length") > 0)
+    ranked = drafts.sort([*PLACE, "speedup"], descending=[False, False, True], maintain_order=True)
+    return ranked.group_by(PLACE, maintain_order=True).first()
 
 
 def _speedup(row: Row) -> float:

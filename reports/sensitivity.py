@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from reports import sensitivity_findings as findings
 from reports.figures.sensitivity import FIGURES
 from reports.page import Brief, Page, Picture, pictures
+from reports.scenario import fastest
 from reports.share import Share, shares
+from reports.uncertainty import Uncertainty, largest, uncertainties
 from studies.results import Results
 
 CAVEAT = (
@@ -30,6 +32,9 @@ class Section:
     verdict: str
     pictures: list[Picture]
     tables: list[tuple[str, list[str], list[list[str]]]]
+    change: list[str]
+    errors: list[Uncertainty]
+    largest_error: str
 
 
 def page(read: Results) -> Page:
@@ -69,4 +74,13 @@ def _tables(share: Share) -> list[tuple[str, list[str], list[list[str]]]]:
 
 
 def _section(share: Share) -> Section:
-    return Section(share, findings.verdict(share), pictures(share, FIGURES, SENTENCES), _tables(share))
+    errors = uncertainties(fastest(share["results"]), drawn=True)
+    return Section(
+        scenario=share,
+        verdict=findings.verdict(share),
+        pictures=pictures(share, FIGURES, SENTENCES),
+        tables=_tables(share),
+        change=findings.change(share),
+        errors=errors,
+        largest_error=largest(errors),
+    )

@@ -11,6 +11,7 @@ from reports.words import gain, listed, percent
 USUAL = (1, 8, 64)  # batches shown where all cannot be
 MATTERS = 0.1  # of the variance
 STOP = 0.1  # percent of throughput: more requests that add less are not worth asking for
+TURNING = 4  # unknowns that turn a length, told by name
 NOTHING = 0.05  # percent of throughput
 AS_DRAWN = "as drawn"
 BARE = "rooflines, no shared experts"
@@ -148,6 +149,27 @@ def tornado_sentence(share: Share) -> str:
         f"Speedup of {row['draft_length']} drafts at batch {middle(share)} with one unknown at its 5 % (circle) and "
         f"95 % (square), all others at their medians, where it is {row['speedup_median']:.2f}×."
     )
+
+
+def change(share: Share) -> list[str]:
+    """By batch: which unknowns turn the best length on their own, between their 5 and 95 %; and which end the gain."""
+    said = []
+    for batch in batches(share):
+        rows = share["tornado"].filter(batch=batch).to_dicts()
+        turns = sorted((row for row in rows if row["best_low"] != row["best_high"]), key=_apart, reverse=True)
+        named = [
+            f"{label(share, row['group'])} ({row['best_low']} at 5 %, {row['best_high']} at 95 %)" for row in turns
+        ]
+        ends = [label(share, row["group"]) for row in rows if min(row["speedup_low"], row["speedup_high"]) < 1]
+        more = [f"{len(named) - TURNING} more"] if len(named) > TURNING else []
+        some = f"{listed([*named[:TURNING], *more])} alone turn{'s' if len(named) == 1 else ''} the best length"
+        lost = f"at one end of {listed(ends)} drafting loses" if ends else "none alone makes drafting lose"
+        said.append(f"Batch {batch:,}: {some if named else 'no unknown alone turns the best length'}; {lost}.")
+    return said
+
+
+def _apart(row: Row) -> int:
+    return abs(int(row["best_high"]) - int(row["best_low"]))
 
 
 def _tornado(share: Share) -> list[Row]:

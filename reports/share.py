@@ -54,6 +54,11 @@ class Share:
             return None
 
     @property
+    def achieved(self) -> bool:
+        """Whether prices hold what an engine achieves and adds."""
+        return bool(set(self.frames["results"]["prices"].unique()) - {"ideal", "post"})
+
+    @property
     def subject(self) -> str:
         """What the scenario is about, in words: its name, drafter and shown context."""
         results = self.frames["results"]

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reports import stress_findings as findings
-from reports import style
 from reports.figures.stress import FIGURES
-from reports.page import Brief, Page, Picture
+from reports.page import Brief, Page, Picture, pictures
 from reports.share import Share, shares
 from reports.words import DRAWN_CAVEAT, ROOFLINE_CAVEAT, gain
 from studies.results import Results
@@ -28,6 +27,7 @@ class Section:
     naive: list[list[str]]
     ladders: dict[str, list[list[str]]]
     flips: dict[int, list[str]]
+    largest_error: str
 
 
 def page(read: Results) -> Page:
@@ -86,10 +86,13 @@ def _ladder(share: Share, batch: int) -> list[list[str]]:
 
 
 def _section(share: Share) -> Section:
-    pictures = []
-    with style.applied():
-        for name, draw in FIGURES.items():
-            title, sentence = (say(share) for say in SENTENCES[name])
-            pictures.append(Picture.of(f"{share.slug}-{name}", title, sentence, draw(share)))
     ladders = {f"{batch:,}": _ladder(share, batch) for batch in share.here("results")["batch"].unique().sort()}
-    return Section(share, findings.verdict(share), pictures, findings.naive(share), ladders, findings.flips(share))
+    return Section(
+        scenario=share,
+        verdict=findings.verdict(share),
+        pictures=pictures(share, FIGURES, SENTENCES),
+        naive=findings.naive(share),
+        ladders=ladders,
+        flips=findings.flips(share),
+        largest_error=findings.largest_error(share),
+    )

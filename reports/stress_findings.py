@@ -164,6 +164,23 @@ def _pm(value: float, error: float) -> str:
     return f"{percent(value, 1)} ± {percent(2 * error, 1)}"
 
 
+def largest_error(share: Share) -> str:
+    """What is in each ±, and what in none."""
+    rows = share.here("results")
+    typical, most = (percent(float(figure), 1) for figure in _relative(rows))
+    regret = percent(2 * float(str(rows["regret_se"].max())), 1)
+    return (
+        f"Monte Carlo: two standard errors of a rung's speedup are {typical} of it (typically; {most} at most), of a "
+        f"regret {regret} at most; they hold the draws of traffic and of the engine's terms. No trace is resampled. "
+        "Larger than both is what a family is replaced by: the levels of the rungs are assumptions themselves."
+    )
+
+
+def _relative(rows: pl.DataFrame) -> tuple[float, float]:
+    held = (2 * rows["full_speedup_se"] / rows["full_speedup"]).drop_nulls()
+    return float(str(held.median() or 0.0)), float(str(held.max() or 0.0))
+
+
 def flips(share: Share) -> dict[int, list[str]]:
     """By batch: the smallest changes that turn the best length, and the sign; and what turns neither."""
     found = {}
@@ -219,4 +236,4 @@ def quantity(value: float, unit: str) -> str:
     """A term with its unit."""
     if unit != "s":
         return f"{value:.2g}"
-    return f"{1e3 * value:.3g} ms" if value >= 0.9995e-3 else f"{1e6 * value:.3g} us"
+    return f"{1e3 * value:.3g} ms" if value >= 0.9995e-3 else f"{1e6 * value:.3g} µs"

@@ -21,7 +21,9 @@ GUTTER = "#f4c48a"  # draft nothing: orange against the blues, apart for every k
 DRAFTS = ("#dceaf6", "#b3d0ea", "#7fb0db", "#4b8bc4", "#25669f", "#0f4377")  # short to long
 CLOSED, HATCH = "#eceff2", "#c3cad2"  # does not fit in memory
 
-DECIMALS = re.compile(r"(?<=[ \"(,-])(?<!scale\()(\d+\.\d\d)\d+(?=[ \",)\n])")  # a hundredth of a point is finer than any screen
+DECIMALS = re.compile(
+    r"(?<=[ \"(,-])(?<!scale\()(\d+\.\d\d)\d+(?=[ \",)\n])"
+)  # a hundredth of a point is finer than any screen
 
 Look = dict[str, Any]  # keyword arguments of a matplotlib artist
 Colour = str | tuple[float, float, float, float]

@@ -30,6 +30,8 @@ class Section:
     scores: tuple[list[str], list[list[str]]]
     choices: tuple[list[str], list[list[str]]]
     informed: list[list[str]]
+    change: list[str]
+    largest_error: str
 
 
 def page(read: Results) -> Page:
@@ -58,6 +60,8 @@ def _section(one: DataSet) -> Section:
         findings.score_table(one),
         choices,
         _informed(one),
+        findings.change(one),
+        findings.largest_error(one),
     )
 
 

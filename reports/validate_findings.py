@@ -29,6 +29,11 @@ class DataSet:
     notes: list[str]
 
     @property
+    def subject(self) -> str:
+        """What is compared."""
+        return self.name
+
+    @property
     def overall(self) -> list[Row]:
         """The scores over all draft lengths, a row per quantity."""
         return self.scores.filter(pl.col("draft_length").is_null()).to_dicts()
@@ -52,6 +57,27 @@ def split(found: Results) -> list[DataSet]:
         )
         for name, slug in zip(names, slugs(names), strict=True)
     ]
+
+
+def change(one: DataSet) -> list[str]:
+    """Where the predicted length is not the measured best, and what following it loses."""
+    missed = one.choices.filter(pl.col("predicted_best") != pl.col("measured_best")).to_dicts()
+    said = [
+        f"{row['text']}, batch {row['batch']:,}: predicted {row['predicted_best']}, measured {row['measured_best']}; "
+        f"following the prediction loses {percent(row['rate_lost'], 1)}."
+        for row in sorted(missed, key=lambda row: -float(row["rate_lost"]))
+    ]
+    kept = one.choices.height - len(missed)
+    return [*said, f"At {kept} of {one.choices.height} measured batches the predicted length is the measured best."]
+
+
+def largest_error(one: DataSet) -> str:
+    """What the intervals hold, and how wide they are."""
+    widths = [f"{percent(row['median_width'])} ({WORDS[row['quantity']]})" for row in one.overall]
+    return (
+        f"What is not known of the engine: 90 % intervals are typically {listed(widths)} wide. Tokens per step are "
+        "given and prices are in closed form, so neither Monte Carlo nor trace error is in them."
+    )
 
 
 def verdict(one: DataSet) -> str:

@@ -125,7 +125,7 @@ def verdict(scenario: Scenario) -> str:
         )
     if shut:
         said += f" Batch {listed(shut)} does not fit in memory."
-    return said + _undecided(rows) + _extrapolated(rows)
+    return said + (_undecided(rows) or _odds(rows)) + _extrapolated(rows)
 
 
 def _undecided(rows: list[Row]) -> str:
@@ -136,6 +136,16 @@ def _undecided(rows: list[Row]) -> str:
     where = listed([f"{cell['batch']:,}" for cell in cells])
     worst = max(float(cell["at"]["p_loss"]) for cell in cells)
     return f" At batch {where} these worlds cannot tell it from not drafting (P(loss) up to {percent(worst)})."
+
+
+def _odds(rows: list[Row]) -> str:
+    """The largest P(loss) of a recommended length above 0; empty where there is but one world or none drafts."""
+    cells = [row for row in rows if row["recommended"] and row["at"]["worlds"] > 1]
+    if not cells:
+        return ""
+    worst = max(cells, key=lambda cell: float(cell["at"]["p_loss"]))
+    share = float(worst["at"]["p_loss"])
+    return f" P(loss) is at most {percent(share)} (batch {worst['batch']:,})." if share else " P(loss) is 0."
 
 
 def _gains(cells: list[Row], explained: bool) -> str:
