@@ -114,6 +114,6 @@ def _static(found: list[Cell]) -> str:
     length = min(sorted(lengths), key=lambda at: max(cell.lost(at) for cell in every))
     lost, batch = max((cell.lost(length), cell.batch) for cell in every)
     return (
-        f"If one length must serve every batch from {every[0].batch:,} to {every[-1].batch:,}, {length} loses least: at "
-        f"most {percent(lost, 1)} of the best speedup (batch {batch:,})."
+        f"If one length must serve every batch from {every[0].batch:,} to {every[-1].batch:,}, {length} loses least: "
+        f"at most {percent(lost, 1)} of the best speedup (batch {batch:,})."
     )
