@@ -130,4 +130,4 @@ def _ablation(read: Results) -> list[Picture]:
         figure: Figure | None = ablation_figure.lengths(frame)
         if figure is None:
             return []
-        return [Picture.of("ablation", ablation.title(frame), ablation.sentence(frame), figure)]
+        return [Picture("ablation", ablation.title(frame), ablation.sentence(frame), figure)]

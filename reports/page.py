@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,22 +30,29 @@ class Picture:
     name: str
     title: str
     sentence: str
-    width: int
-    height: int
-    svg: bytes
-    png: bytes
+    figure: Figure
+    subject: str = ""
+
+    @property
+    def width(self) -> int:
+        """Pixels across."""
+        return round(PIXELS_PER_INCH * float(self.figure.get_figwidth()))
+
+    @property
+    def height(self) -> int:
+        """Pixels down."""
+        return round(PIXELS_PER_INCH * float(self.figure.get_figheight()))
+
+    @cached_property
+    def svg(self) -> bytes:
+        """As a drawing."""
+        return style.svg(self.figure)
 
     @property
     def source(self) -> Markup:
         """The drawing itself as an address: nothing to fetch, and its names cannot meet another figure's."""
         drawn = INDENT.sub("\n", self.svg.decode()).replace("\n", " ").replace('"', "'")
         return Markup("data:image/svg+xml," + quote(drawn, safe=PLAIN))  # holds nothing that HTML reads
-
-    @classmethod
-    def of(cls, name: str, title: str, sentence: str, figure: Figure) -> "Picture":
-        """Draw it; inside `style.applied()`."""
-        width, height = (round(PIXELS_PER_INCH * float(side)) for side in figure.get_size_inches())
-        return cls(name, title, sentence, width, height, style.svg(figure), style.png(figure))
 
 
 def pictures(
@@ -59,7 +67,7 @@ def pictures(
             figure = draw(part)
             if figure is not None:
                 title, sentence = (say(part) for say in sentences[name])
-                found.append(Picture.of(f"{part.slug}-{name}", title, sentence, figure))
+                found.append(Picture(f"{part.slug}-{name}", title, sentence, figure, part.subject))
     return found
 
 
@@ -91,10 +99,16 @@ def answer(found: Results) -> list[str]:
     return brief(found).sentences
 
 
+def of(read: Results) -> Page:
+    """The page of any study; its figures are objects (matplotlib), to show, restyle and save."""
+    made: Page = _study(read.study).page(read)
+    return made
+
+
 def render(folder: Path) -> list[str]:
     """Draw a folder's figures and write its `report.html`; returns the relative names of the files."""
     read = results.read(folder)
-    page: Page = _study(read.study).page(read)
+    page = of(read)
     configuration = folder / "study.toml"
     return write(
         folder,
@@ -109,11 +123,11 @@ def write(folder: Path, page: Page, **filling: Any) -> list[str]:
     """Write a page's figures and `report.html`, its template filled with `filling` too; returns their names."""
     written = []
     for picture in page.pictures:
-        for suffix, content in (("svg", picture.svg), ("png", picture.png)):
+        for suffix, content in (("svg", picture.svg), ("png", style.png(picture.figure))):
             name = f"figures/{picture.name}.{suffix}"
-            write_atomically(folder / name, _writer(content))
+            write_atomically(folder / name, writer(content))
             written.append(name)
-    write_atomically(folder / "report.html", _writer(stated(_filled(page, filling)).encode()))
+    write_atomically(folder / "report.html", writer(stated(_filled(page, filling)).encode()))
     return [*written, "report.html"]
 
 
@@ -151,7 +165,9 @@ def _fact(value: Any) -> str:
     return str(value)
 
 
-def _writer(content: bytes) -> Callable[[Path], None]:
+def writer(content: bytes) -> Callable[[Path], None]:
+    """What `write_atomically` calls to write these bytes."""
+
     def write(path: Path) -> None:
         path.write_bytes(content)
 

@@ -6,6 +6,8 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -31,7 +33,6 @@ Label = tuple[float, float, str, Colour]  # x, y, text, colour
 
 WIDTH = 6.2  # inches: letters grow a little in a page's column and stay legible on a phone
 LEFT, RIGHT, TOP, BOTTOM = 0.84, 1.3, 1.0, 0.6  # margins in inches; the right one holds line-end labels
-PNG_DPI = 150
 TITLE_CHARACTERS, SUBTITLE_CHARACTERS = 58, 88
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
@@ -63,7 +64,28 @@ SETTINGS: dict[Any, Any] = {
     "hatch.linewidth": 0.6,
     "svg.fonttype": "path",  # letters as shapes: nothing to download, nothing to differ
     "svg.hashsalt": "draftodds",
+    "pdf.fonttype": 42,
 }
+
+
+@dataclass(frozen=True)
+class Medium:
+    """Where a figure is shown.
+
+    heading: whether it says its finding and subject itself. ratio: least width to height. dots: per inch, as PNG.
+    """
+
+    heading: bool
+    ratio: float
+    dots: int
+
+
+PAGE = Medium(heading=True, ratio=0, dots=150)
+MEDIA = {
+    "paper": Medium(heading=False, ratio=0, dots=300),  # a paper's caption says them
+    "slides": Medium(heading=True, ratio=16 / 9, dots=300),
+}
+_medium = ContextVar("medium", default=PAGE)
 
 
 @contextmanager
@@ -74,6 +96,21 @@ def applied() -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)
         yield
+
+
+@contextmanager
+def drawn_for(medium: Medium) -> Iterator[None]:
+    """What is drawn inside this is for another medium than the page."""
+    token = _medium.set(medium)
+    try:
+        yield
+    finally:
+        _medium.reset(token)
+
+
+def width(height: float) -> float:
+    """Inches across a figure of a height, in the medium drawn for."""
+    return max(WIDTH, _medium.get().ratio * height)
 
 
 def canvas(
@@ -91,21 +128,23 @@ def canvas(
     height: inches, before a heading of more than one line adds to it. title: the finding. subject: of what.
     guide: how to read the marks. left, right: the margins there, inches.
     """
-    heading = _lines(title, TITLE_CHARACTERS)
-    under = [*_lines(subject, SUBTITLE_CHARACTERS), *_lines(guide, SUBTITLE_CHARACTERS)]
-    extra = 0.2 * (len(heading) - 1) + 0.16 * (len(under) - 2)
+    heading = _lines(title, TITLE_CHARACTERS) if _medium.get().heading else []
+    under = [*(_lines(subject, SUBTITLE_CHARACTERS) if heading else []), *_lines(guide, SUBTITLE_CHARACTERS)]
+    lines = len(heading) - 1, len(under) - 2  # more or fewer than TOP has room for
+    extra = (0.2 if lines[0] > 0 else 0.36) * lines[0] + 0.16 * lines[1]
     tall = height + extra
-    figure = Figure(figsize=(WIDTH, tall))
+    wide = width(tall)
+    figure = Figure(figsize=(wide, tall))
     FigureCanvasAgg(figure)
-    figure.text(0.14 / WIDTH, 1 - 0.14 / tall, "\n".join(heading), size=12.5, weight="bold", va="top")
-    drop = 0.22 + 0.21 * len(heading)
-    figure.text(0.14 / WIDTH, 1 - drop / tall, "\n".join(under), size=9, color=QUIET, va="top", linespacing=1.35)
+    figure.text(0.14 / wide, 1 - 0.14 / tall, "\n".join(heading), size=12.5, weight="bold", va="top")
+    drop = (0.22 if heading else 0.1) + 0.21 * len(heading)
+    figure.text(0.14 / wide, 1 - drop / tall, "\n".join(under), size=9, color=QUIET, va="top", linespacing=1.35)
     grid = figure.add_gridspec(
         len(panels),
         1,
         height_ratios=list(panels),
-        left=left / WIDTH,
-        right=1 - right / WIDTH,
+        left=left / wide,
+        right=1 - right / wide,
         top=1 - (TOP + extra) / tall,
         bottom=BOTTOM / tall,
         hspace=0.18,
@@ -139,7 +178,12 @@ def svg(figure: Figure) -> bytes:
 
 def png(figure: Figure) -> bytes:
     """The figure as PNG; the same figure gives the same bytes."""
-    return _save(figure, "png", dpi=PNG_DPI, metadata={"Software": None})
+    return _save(figure, "png", dpi=_medium.get().dots, metadata={"Software": None})
+
+
+def pdf(figure: Figure) -> bytes:
+    """The figure as PDF, its letters as TrueType (Type 42); the same figure gives the same bytes."""
+    return _save(figure, "pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
 
 
 def label_ends(axes: Axes, ends: Sequence[Label], gap: float = 13.0) -> None:
@@ -195,5 +239,6 @@ def _lines(text: str, characters: int) -> list[str]:
 
 def _save(figure: Figure, form: str, **options: Any) -> bytes:
     held = io.BytesIO()
-    figure.savefig(held, format=form, **options)
+    with applied():
+        figure.savefig(held, format=form, **options)
     return held.getvalue()

@@ -40,7 +40,7 @@ def render(folder: Path) -> list[str]:
                 title, sentence = say(trace)
                 figure = draw(trace, title)
                 if figure is not None:
-                    pictures.append(Picture.of(name, title, sentence, figure))
+                    pictures.append(Picture(name, title, sentence, figure))
     filling = {
         "trace": trace,
         "pictures": pictures,

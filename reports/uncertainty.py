@@ -9,8 +9,8 @@ from reports.words import listed, percent
 
 STANDARD_DEVIATIONS = 2 * 1.6449  # from the 5th to the 95th percentile of a normal law
 EXACT = (
-    "No error of the three is in these numbers: nothing is drawn (no Monte Carlo error), no trace is resampled (no trace "
-    "error), and every unknown stands at its median. How well the unknowns are known is then the largest; "
+    "No error of the three is in these numbers: nothing is drawn (no Monte Carlo error), no trace is resampled (no "
+    "trace error), and every unknown stands at its median. How well the unknowns are known is then the largest; "
     "optimal-k draws them, sensitivity says which of them matters."
 )
 

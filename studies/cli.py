@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from montecarlo.errors import InputError, TaskFailed
-from studies import catalog, cli_calibrate, cli_target, cli_trace, config, results
+from studies import catalog, cli_calibrate, cli_report, cli_target, cli_trace, config
 from studies.results import Results
 from traces import profiles
 
@@ -39,6 +39,7 @@ app = typer.Typer(
 app.add_typer(cli_target.app, name="target")
 app.add_typer(cli_trace.app, name="trace")
 app.command("calibrate")(cli_calibrate.command)
+app.command("report")(cli_report.command)
 out_console, err_console = Console(), Console(stderr=True)
 
 
@@ -154,25 +155,6 @@ def run(
         out_console.file.write(json.dumps(_summary(found, folder.path), allow_nan=False) + "\n")
     elif not quiet:
         _show(found, folder.path)
-
-
-@app.command()
-def report(
-    folder: Annotated[Path, typer.Argument(help="A results folder.")],
-    pdf: Annotated[bool, typer.Option("--pdf", hidden=True)] = False,
-    style: Annotated[str | None, typer.Option(hidden=True)] = None,
-) -> None:
-    """Draw the figures and the report of a results folder again."""
-    if pdf or style is not None:
-        raise InputError("--pdf and --style are not built yet; `draftodds report DIR` writes report.html and figures")
-    results.read(folder)
-    from reports import page
-
-    try:
-        page.render(folder)
-    except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror}") from error
-    out_console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
 
 
 def _show(found: Results, folder: Path) -> None:

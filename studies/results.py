@@ -17,6 +17,8 @@ import polars as pl
 from montecarlo.errors import InputError
 from studies.columns import FILES
 
+MANIFEST = "manifest.json"
+
 
 @dataclass(frozen=True)
 class Results:
@@ -48,6 +50,19 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def note(folder: Path, names: list[str]) -> None:
+    """Add files to the folder's manifest, so that --fresh deletes them too; a folder without one stays without."""
+    path = folder / MANIFEST
+    if path.is_file():
+        held = json.loads(path.read_text("utf-8"))
+        said = json.dumps(held | {"files": sorted({*held["files"], *names})}, indent=1)
+        write_atomically(path, lambda place: _put(place, said.encode()))
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def write(folder: Path, results: Results) -> list[str]:

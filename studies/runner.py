@@ -22,10 +22,9 @@ import numpy as np
 from montecarlo.errors import InputError, TaskFailed
 from studies import config, results
 from studies.config import Study
-from studies.results import Results, write_atomically
+from studies.results import MANIFEST, Results, write_atomically
 from studies.tasks import Arrays, Task
 
-MANIFEST = "manifest.json"
 BLOCKS = "blocks"
 MOST_WORLDS = 8192  # where --error stops trying
 

@@ -76,8 +76,8 @@ def best_length(scenario: Scenario) -> Figure | None:
     if any(row["at_best"] and row["at_best"]["extrapolated"] for row in cells.values()):
         guide += " · *: extrapolated"
     title = findings.best_length_title(scenario)
-    margin = max(0.2, style.WIDTH - style.LEFT - 1.4 * len(batches))
     height = 1.7 + 0.62 * len(contexts)
+    margin = max(0.2, style.width(height) - style.LEFT - 1.4 * len(batches))
     figure, (axes,) = style.canvas(height, title, scenario.name, guide, right=margin)
     shade = style.scale_of_drafts()
     sns.heatmap(

@@ -23,7 +23,8 @@ def ladder(share: Share) -> Figure:
     right = BESIDE + GAP + 0.2
     figure, (axes,) = style.canvas(height, findings.ladder_title(share), share.subject, guide, left=LABELS, right=right)
     place = axes.get_position()
-    beside = figure.add_axes((1 - (BESIDE + 0.2) / style.WIDTH, place.y0, BESIDE / style.WIDTH, place.height))
+    wide = figure.get_figwidth()
+    beside = figure.add_axes((1 - (BESIDE + 0.2) / wide, place.y0, BESIDE / wide, place.height))
     every = np.arange(len(names))
     for i, (batch, colour) in enumerate(zip(shown, style.shades(len(shown)), strict=True)):
         at = every + APART * (i - (len(shown) - 1) / 2)

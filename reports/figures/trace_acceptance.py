@@ -58,7 +58,8 @@ def weightings(trace: Described, title: str) -> Figure:
     guide = "dot: tokens ÷ steps · ring: average request · diamond: average token · bar: 5–95 %"
     figure, (axes,) = style.canvas(1.9 + 0.27 * len(kinds), title, trace.subject, guide, right=0.3)
     box = axes.get_position()
-    axes.set_position((1.75 / style.WIDTH, box.y0, box.x1 - 1.75 / style.WIDTH, box.height))
+    margin = 1.75 / figure.get_figwidth()
+    axes.set_position((margin, box.y0, box.x1 - margin, box.height))
     for place, (_, rows) in enumerate(kinds):
         row = rows.row(0, named=True)
         axes.plot([row["request_p05"], row["request_p95"]], [place, place], color=MEASURED, linewidth=5, alpha=0.22)
