@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: study test check bench clean
+.PHONY: study test check bench browser gallery clean
 
 study: $(READY)
 	$(BIN)/draftodds run optimal-k --out out/study
@@ -19,6 +19,13 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench
+
+# Every report in a real browser. Takes a Chromium of this machine, else installs one (Debian's, or Playwright's).
+browser: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,browser]"
+	$(BIN)/python -c "import sys; from reports import printing; sys.exit(printing.browser() is None)" \
+	  || { apt-get update -qq && apt-get install -y -qq chromium; } || $(BIN)/python -m playwright install chromium
+	$(BIN)/python -m pytest tests/browser
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "draftodds needs Python 3.11 or later; set PYTHON=..."; exit 2; }
