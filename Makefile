@@ -33,5 +33,14 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
+# Every figure of every study on one page.
+gallery: $(READY)
+	for study in optimal-k economics stress sensitivity frontier validate; do \
+	  $(BIN)/draftodds run $$study --quiet --fresh --out out/gallery/$$study || exit 1; done
+	test -d out/gallery/made || \
+	  $(BIN)/draftodds trace synthesise gpt-oss-20b --requests 100 --tokens 96 --seed 1 --out out/gallery/made
+	test -d out/gallery/trace || $(BIN)/draftodds trace describe out/gallery/made --out out/gallery/trace
+	$(BIN)/python -m reports.gallery out/gallery
+
 clean:
 	rm -rf .venv out

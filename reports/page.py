@@ -119,16 +119,15 @@ def render(folder: Path) -> list[str]:
     )
 
 
-def write(folder: Path, page: Page, **filling: Any) -> list[str]:
-    """Write a page's figures and `report.html`, its template filled with `filling` too; returns their names."""
+def write(folder: Path, page: Page, name: str = "report.html", **filling: Any) -> list[str]:
+    """Write a page's figures and the page as `name`, its template filled with `filling` too; returns their names."""
     written = []
     for picture in page.pictures:
         for suffix, content in (("svg", picture.svg), ("png", style.png(picture.figure))):
-            name = f"figures/{picture.name}.{suffix}"
-            write_atomically(folder / name, writer(content))
-            written.append(name)
-    write_atomically(folder / "report.html", writer(stated(_filled(page, filling)).encode()))
-    return [*written, "report.html"]
+            written.append(f"figures/{picture.name}.{suffix}")
+            write_atomically(folder / written[-1], writer(content))
+    write_atomically(folder / name, writer(stated(_filled(page, filling)).encode()))
+    return [*written, name]
 
 
 def _study(name: str) -> Any:

@@ -32,6 +32,11 @@ Table = tuple[str, list[str], list[list[str]]]
 
 def render(folder: Path) -> list[str]:
     """Draw the figures of a description and write its `report.html`; returns the relative names of the files."""
+    return page.write(folder, of(folder))
+
+
+def of(folder: Path) -> Page:
+    """The page of a description."""
     trace = Described.read(folder)
     pictures = []
     with style.applied():
@@ -40,7 +45,7 @@ def render(folder: Path) -> list[str]:
                 title, sentence = say(trace)
                 figure = draw(trace, title)
                 if figure is not None:
-                    pictures.append(Picture(name, title, sentence, figure))
+                    pictures.append(Picture(name, title, sentence, figure, trace.subject))
     filling = {
         "trace": trace,
         "pictures": pictures,
@@ -48,7 +53,7 @@ def render(folder: Path) -> list[str]:
         "as_read": _as_read(trace),
         "caveat": _caveat(trace),
     }
-    return page.write(folder, Page("trace.html.j2", filling, pictures))
+    return Page("trace.html.j2", filling, pictures)
 
 
 def brief(folder: Path) -> Brief:

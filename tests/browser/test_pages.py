@@ -1,4 +1,4 @@
-"""Every report in a browser: nothing sticks out, nothing is said to the console, nothing is asked for, all can read it."""
+"""Every report in a browser: nothing sticks out, is said to the console or asked for, and everybody can read it."""
 
 from pathlib import Path
 
@@ -10,8 +10,10 @@ from tests.browser.conftest import RUNS
 
 PAGES = (*RUNS, "trace")
 WIDTHS = (360, 800, 1280)
-STICKS_OUT = """() => [...document.querySelectorAll('body *')].filter(one => !one.closest('.scroll') &&
-    one.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(one => one.outerHTML.slice(0, 99))"""
+STICKS_OUT = """() => [...document.querySelectorAll('body *')]
+    .filter(one => !one.closest('.scroll'))
+    .filter(one => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+    .map(one => one.outerHTML.slice(0, 99))"""
 
 
 def opened(browser: Browser, path: Path, width: int, scheme: str) -> tuple[Page, list[str]]:
@@ -20,7 +22,9 @@ def opened(browser: Browser, path: Path, width: int, scheme: str) -> tuple[Page,
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page.on("console", lambda message: heard.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: heard.append(f"error: {error}"))
-    page.on("request", lambda request: heard.append(f"request: {request.url[:80]}") if request.url[:5] != "data:" else None)
+    page.on(
+        "request", lambda request: heard.append(f"request: {request.url[:80]}") if request.url[:5] != "data:" else None
+    )
     page.goto(path.as_uri())
     return page, [one for one in heard if one != f"request: {path.as_uri()[:80]}"]
 
@@ -44,7 +48,9 @@ def test_a_report_fits_says_nothing_and_asks_for_nothing(
 def test_everybody_can_read_it(browser: Browser, reports: dict[str, Path], study: str, scheme: str) -> None:
     page, _ = opened(browser, reports[study], 800, scheme)
     found = Axe().run(page).response["violations"]
-    assert [(one["id"], one["nodes"][0]["html"][:120]) for one in found if one["impact"] in ("serious", "critical")] == []
+    assert [
+        (one["id"], one["nodes"][0]["html"][:120]) for one in found if one["impact"] in ("serious", "critical")
+    ] == []
     page.close()
 
 
