@@ -9,7 +9,12 @@ from reports.share import Share
 from reports.words import gain, listed, span
 
 LEDGER_CONTEXT = 16_845  # the default of the post's ledger
-TERMS = {"lm_head": "LM head", "dense": "dense FFN", "drafting": "drafter"}  # others are words already
+TERMS = {
+    "lm_head": "LM head",
+    "dense": "dense FFN",
+    "drafting": "drafter",
+    "fixed": "fixed time",
+}  # others are words already
 
 
 def runs(share: Share, context: int) -> list[tuple[int, int, bool]]:

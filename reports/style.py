@@ -34,7 +34,8 @@ Label = tuple[float, float, str, Colour]  # x, y, text, colour
 WIDTH = 6.2  # inches: letters grow a little in a page's column and stay legible on a phone
 LEFT, RIGHT, TOP, BOTTOM = 0.84, 1.3, 1.0, 0.6  # margins in inches; the right one holds line-end labels
 TITLE_CHARACTERS, SUBTITLE_CHARACTERS = 58, 88
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+MARKS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖", "*": "★"}  # as drawn, and in words
+MARKERS = tuple(MARKS)
 
 SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",

@@ -24,6 +24,7 @@ TERMS = {
     "dense": "#8d7bb8",
     "router": "#5aa69a",
     "lm_head": "#a9cfc4",
+    "fixed": "#d8c9a3",
     "drafting": "#9aa6b4",
 }
 THIN = 0.01  # of a plain token: bands that never exceed it are left out of the labels
@@ -72,6 +73,7 @@ def ledger(share: Share) -> Figure | None:
     borders = batches.edges(sizes)
     subject = f"{share.name} at {findings.ledger_context(share):,} tokens of context"
     guide = "bands: terms of the step · line: their sum r · dashed: a plain token"
+    guide += " · spikes: one more token begins a tile" if share.achieved else ""
     figure, (axes,) = style.canvas(4.4, findings.ledger_title(share), subject, guide)
     under = np.zeros(len(sizes))
     labels: list[style.Label] = []

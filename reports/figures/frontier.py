@@ -177,6 +177,6 @@ def _grounds(axes: Axes, share: Share, sizes: list[int], borders: np.ndarray) ->
         elif state == findings.CLOSED:
             axes.axvspan(left, right, facecolor=style.PAPER, edgecolor=style.HATCH, hatch="////", linewidth=0, zorder=0)
             card = {"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.5}
-            upright: style.Look = {"rotation": 90, "ha": "center", "va": "center", "size": 8, "zorder": 0.5}
-            spot = ((left * right) ** 0.5, (low + high) / 2)
-            axes.text(*spot, "twice the batch does not fit", color=style.QUIET, bbox=card, **upright)
+            upright: style.Look = {"rotation": 90, "ha": "center", "va": "top", "size": 8, "zorder": 0.5}
+            spot = ((left * right) ** 0.5, low + 0.96 * (high - low))
+            axes.text(*spot, "no room to double", color=style.QUIET, bbox=card, **upright)

@@ -1,5 +1,7 @@
 """Measured against predicted: the figures of the study `validate`, one data set each. Draw inside `style.applied()`."""
 
+from itertools import cycle
+
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
@@ -63,13 +65,13 @@ def _by_batch(axes: Axes, rows: pl.DataFrame) -> list[style.Label]:
     """A line per draft length along concurrency."""
     lengths = rows["draft_length"].unique().sort().to_list()
     labels: list[style.Label] = []
-    for length, colour in zip(lengths, style.shades(len(lengths)), strict=True):
+    for length, colour, marker in zip(lengths, style.shades(len(lengths)), cycle(style.MARKERS)):
         here = rows.filter(draft_length=length).sort("batch")
         batch = here["batch"].to_numpy()
         axes.fill_between(batch, here["predicted_p05"], here["predicted_p95"], color=colour, alpha=0.12, linewidth=0)
         axes.plot(batch, here["predicted"].to_numpy(), color=colour, linewidth=1.6)
-        axes.plot(batch, here["measured"].to_numpy(), "o", color=colour, ms=4.5)
-        labels.append((batch[-1], here["predicted"][-1], f"{length} ahead", colour))
+        axes.plot(batch, here["measured"].to_numpy(), marker, color=colour, ms=5)
+        labels.append((batch[-1], here["predicted"][-1], f"{style.MARKS[marker]} {length} ahead", colour))
     sizes = rows["batch"].unique().sort().to_list()
     borders = batches.edges(sizes)
     batches.axis(axes, borders[0], borders[-1], listed=sizes)
@@ -81,7 +83,7 @@ def _by_text(axes: Axes, rows: pl.DataFrame) -> list[style.Label]:
     """One concurrency: the texts side by side at each draft length, one line and band per target."""
     targets = rows["target"].unique(maintain_order=True).to_list()
     labels: list[style.Label] = []
-    for target, colour in zip(targets, style.shades(len(targets)), strict=True):
+    for target, colour, marker in zip(targets, style.shades(len(targets)), cycle(style.MARKERS)):
         here = rows.filter(target=target)
         means = here.group_by("draft_length").agg(pl.col("predicted", "predicted_p05", "predicted_p95").median())
         means = means.sort("draft_length")
@@ -89,8 +91,8 @@ def _by_text(axes: Axes, rows: pl.DataFrame) -> list[style.Label]:
         axes.fill_between(length, means["predicted_p05"], means["predicted_p95"], color=colour, alpha=0.12, linewidth=0)
         axes.plot(length, means["predicted"].to_numpy(), color=colour, linewidth=1.6)
         aside = (targets.index(target) - (len(targets) - 1) / 2) * 0.12
-        axes.plot(here["draft_length"].to_numpy() + aside, here["measured"].to_numpy(), "o", color=colour, ms=3.5)
-        labels.append((length[-1], means["predicted"][-1], target[:16], colour))
+        axes.plot(here["draft_length"].to_numpy() + aside, here["measured"].to_numpy(), marker, color=colour, ms=4)
+        labels.append((length[-1], means["predicted"][-1], f"{style.MARKS[marker]} {target[:16]}", colour))
     axes.set_xticks(np.unique(rows["draft_length"].to_numpy()))
     axes.set_xlabel("tokens drafted ahead")
     return labels
