@@ -1,4 +1,4 @@
-"""`draftodds report`: the same bytes, without jax; figures for a paper or slides; the page printed where a browser is."""
+"""`draftodds report`: the same bytes, without jax; figures for a paper or slides; the page printed by a browser."""
 
 import json
 import subprocess
@@ -26,7 +26,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_report_loads_no_jax(folder: Path) -> None:
-    code = f"import sys; sys.argv = ['draftodds', 'report', {str(folder)!r}]\nfrom studies.__main__ import main\ntry: main()\n"
+    code = f"import sys; sys.argv = ['draftodds', 'report', {str(folder)!r}]\n"
+    code += "from studies.__main__ import main\ntry: main()\n"
     code += "except SystemExit as end: assert not end.code\nassert not {'jax', 'jaxlib'} & set(sys.modules), 'jax'"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
