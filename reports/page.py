@@ -1,6 +1,7 @@
 """One self-contained page from a results folder, and the same answer for the terminal; each study fills in its own."""
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from studies import results
 from studies.results import Results, write_atomically
 
 PIXELS_PER_INCH = 96
+LONGEST_NUMBER = 20  # characters
 INDENT = re.compile(r"\n\s+")
 PLAIN = " '()*+,-./:;=?@[]_{}|~!$^"  # stands as it is in an address between double quotes
 
@@ -148,12 +150,19 @@ def _filled(page: Page, filling: dict[str, Any]) -> str:
     )
     environment.filters["percent"] = percent
     environment.filters["unbroken"] = _unbroken
+    environment.filters["columns"] = _columns
     return environment.get_template(page.template).render(**page.filling, **filling)
 
 
 def _unbroken(text: str) -> str:
     """The text with every per cent and times sign kept on its number's line."""
     return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" ×", "\N{NO-BREAK SPACE}×")
+
+
+def _columns(rows: list[list[str]]) -> dict[int, Markup]:
+    """The class of each column: text where a cell is longer than a number is."""
+    wide = {place for row in rows for place, cell in enumerate(row) if len(cell) > LONGEST_NUMBER and cell[0].isalpha()}
+    return defaultdict(Markup, {place: Markup(' class="text"') for place in wide})
 
 
 def _fact(value: Any) -> str:
