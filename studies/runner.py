@@ -109,12 +109,13 @@ def _put(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _load(path: Path) -> Arrays | None:
+def load(path: Path) -> Arrays | None:
+    """The arrays that a task left; None where they are absent or cut short, so that it is done again."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             return {name: kept[name] for name in kept.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
-        return None  # absent, or cut short: done again
+        return None
 
 
 def perform(folder: Folder, tasks: list[Task], executor: Executor, progress: Progress) -> dict[str, Arrays]:
@@ -122,7 +123,7 @@ def perform(folder: Folder, tasks: list[Task], executor: Executor, progress: Pro
 
     A task that raises stops the rest and becomes TaskFailed. On an interrupt, tasks under way are finished and kept.
     """
-    done = {task.name: kept for task in tasks if (kept := _load(folder.block(task))) is not None}
+    done = {task.name: kept for task in tasks if (kept := load(folder.block(task))) is not None}
     folder.note([f"{BLOCKS}/{task.name}.npz" for task in tasks])
     running: dict[Future[Arrays], Task] = {
         executor.submit(task.function, *task.arguments): task for task in tasks if task.name not in done
