@@ -112,10 +112,10 @@ def write(folder: Path, page: Page, **filling: Any) -> list[str]:
 
 
 def _study(name: str) -> Any:
-    from reports import economics, frontier, optimal_k, sensitivity, stress, validate
+    from reports import compare, economics, frontier, optimal_k, sensitivity, stress, validate
 
     studies = {"optimal-k": optimal_k, "economics": economics, "stress": stress, "frontier": frontier}
-    return (studies | {"sensitivity": sensitivity, "validate": validate})[name]
+    return (studies | {"sensitivity": sensitivity, "validate": validate, "compare": compare})[name]
 
 
 def _filled(page: Page, filling: dict[str, Any]) -> str:
