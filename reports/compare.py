@@ -47,7 +47,7 @@ def page(read: Results) -> Page:
         "caveat": _caveat(read),
         "exact": all(section.scenario.exact for section in sections),
         "differs": compare_table.differs(read),
-        "folders": list(read.meta["runs"].values()),
+        "folders": dict(zip(read.meta["runs"], read.meta["folders"], strict=True)),
         "general_notes": [note for name, notes in read.notes.items() if name not in named for note in notes],
     }
     return Page("compare.html.j2", filling, [picture for section in sections for picture in section.pictures])

@@ -77,7 +77,6 @@ class Beside:
 def split(found: Results) -> list[Beside]:
     """The scenarios of a comparison."""
     names = found["results"]["scenario"].unique(maintain_order=True).to_list()
-    runs = found["results"]["run"].unique(maintain_order=True).to_list()
     own = {
         name: {
             frame: held.filter(pl.col("scenario").eq_missing(name) | pl.col("scenario").is_null())
@@ -86,7 +85,7 @@ def split(found: Results) -> list[Beside]:
         for name in names
     }
     return [
-        Beside(name, slug, str(found.meta["study"]), runs, own[name], found.notes.get(name, []))
+        Beside(name, slug, str(found.meta["study"]), list(found.meta["runs"]), own[name], found.notes.get(name, []))
         for name, slug in zip(names, slugs(names), strict=True)
     ]
 

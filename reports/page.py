@@ -28,6 +28,7 @@ class Picture:
     height: int
     svg: bytes
     png: bytes
+    figure: Figure
 
     @property
     def source(self) -> str:
@@ -38,7 +39,7 @@ class Picture:
     def of(cls, name: str, title: str, sentence: str, figure: Figure) -> "Picture":
         """Draw it; inside `style.applied()`."""
         width, height = (round(PIXELS_PER_INCH * float(side)) for side in figure.get_size_inches())
-        return cls(name, title, sentence, width, height, style.svg(figure), style.png(figure))
+        return cls(name, title, sentence, width, height, style.svg(figure), style.png(figure), figure)
 
 
 def pictures(
@@ -83,6 +84,13 @@ def brief(found: Results) -> Brief:
 def answer(found: Results) -> list[str]:
     """The answer in words."""
     return brief(found).sentences
+
+
+def figures_of(folder: Path | str) -> dict[str, Figure]:
+    """The figures of a results folder as matplotlib objects, to show, restyle and save, by the names of their files."""
+    read = results.read(folder)
+    page: Page = _study(read.study).page(read)
+    return {picture.name: picture.figure for picture in page.pictures}
 
 
 def render(folder: Path) -> list[str]:

@@ -92,8 +92,8 @@ def compare(given: Sequence[Run]) -> Results:
         name: pl.DataFrame([{column: row.get(column) for column in schema} for row in rows[name]], schema=schema)
         for name, schema in FILES.items()
     }
-    folders = {name: str(run.folder) for name, run in zip(called, given, strict=True)}
-    return Results("compare", frames, notes, {"study": study, "baseline": called[0], "runs": folders})
+    folders = [str(run.folder) for run in given]
+    return Results("compare", frames, notes, {"study": study, "runs": called, "folders": folders})
 
 
 def _common(first: Side, side: Side) -> tuple[int | None, str]:
