@@ -131,6 +131,8 @@ def _lengths(base: list[Row], rows: list[Row]) -> str:
     pairs = [(first["recommended"], row["recommended"], row["batch"]) for first, row in zip(base, rows, strict=True)]
     if all(first == own for first, own, _ in pairs):
         lengths = sorted({own for _, own, _ in pairs})
+        if lengths == [0]:
+            return "neither drafts at any batch"
         return f"both draft {span(lengths[0], lengths[-1])} ahead, the same at every batch"
     moved: dict[tuple[int, int], list[int]] = {}
     for first, own, batch in pairs:
@@ -138,7 +140,10 @@ def _lengths(base: list[Row], rows: list[Row]) -> str:
             moved.setdefault((first, own), []).append(batch)
     if len(moved) > 3:
         return f"it drafts another length at {sum(map(len, moved.values()))} of {len(pairs)} batches"
-    parts = [f"{own} ahead instead of {first} at batch {_runs(at, rows)}" for (first, own), at in moved.items()]
+    parts = [
+        f"{f'{own} ahead' if own else 'nothing'} instead of {first or 'nothing'} at batch {_runs(at, rows)}"
+        for (first, own), at in moved.items()
+    ]
     return f"it drafts {listed(parts)}"
 
 

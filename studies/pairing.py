@@ -4,6 +4,7 @@ Worlds of the same seed and number draw the same texts and terms of the engine, 
 what they share cancels in the difference of two speedups (common random numbers; montecarlo/estimate.py).
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +73,9 @@ def remade(run: Run, index: int) -> Worlds:
             done[task.name] = kept
     other = InputError(f"{runner.BLOCKS} of {run.folder} do not make its results again (other files or versions)")
     try:
-        cells = optimal_k.simulated(run.asked, index, worlds, done)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # numbers of another run are found out below
+            cells = optimal_k.simulated(run.asked, index, worlds, done)
     except (KeyError, IndexError, ValueError) as error:
         raise other from error
     value, _ = estimate.speedup(np.ones(1), cells.undrafted[..., None], cells.drafted)
