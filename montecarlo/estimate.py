@@ -26,9 +26,28 @@ def mean(values: Floats, axis: int = 0) -> Floats:
 
 def speedup(tokens: Floats, undrafted: Floats, drafted: Floats) -> tuple[Floats, Floats]:
     """(speedup, its Monte Carlo standard error), worlds along the first axis; other axes broadcast."""
-    base, spent = mean(undrafted), mean(drafted)
-    value = tokens * base / spent
-    return value, value * _standard_error(undrafted / base - drafted / spent)
+    value = tokens * mean(undrafted) / mean(drafted)
+    return value, value * _standard_error(deviation(undrafted, drafted))
+
+
+def deviation(numerator: Floats, denominator: Floats) -> Floats:
+    """What each world adds to a ratio of means, as a share of it (delta method) [worlds, ...]; 0 in the mean."""
+    return np.asarray(numerator / mean(numerator) - denominator / mean(denominator))
+
+
+def difference_error(first: Floats, second: Floats, common: int) -> Floats:
+    """Standard error of a difference of two estimates, `deviation`s times their values [worlds of each, ...].
+
+    a_w, b_w of the two, on A and B worlds of which the first `common` are the same draws (0: none is):
+
+        se^2 = sum_w (a_w / A - b_w / B)^2        a_w, b_w: 0 where that one has no world w
+
+    with A (A - 1) for A^2, as the mean is taken out; so at least two worlds of each. What the two share cancels: paired
+    where all worlds are common, the root of the sum of squares where none is.
+    """
+    one, other = (values / np.sqrt(len(values) * (len(values) - 1)) for values in (first, second))
+    squares = [(one[:common] - other[:common]) ** 2, one[common:] ** 2, other[common:] ** 2]
+    return np.asarray(np.sqrt(sum(part.sum(axis=0) for part in squares)))
 
 
 def _standard_error(deviation: Floats) -> Floats:

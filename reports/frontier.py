@@ -60,12 +60,12 @@ def operating(share: Share) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row of words per context, objective and whether drafting is allowed."""
     limited = any(point.objective is not None for point in findings.points(share))
     priced = share["operating"]["dollars_per_million_tokens"].is_not_null().any()
-    headings = ["context", *(["at most"] if limited else []), "drafting", "batch", "ahead", "tokens/s user"]
+    headings = ["context", *(["token within"] if limited else []), "drafting", "batch", "ahead", "tokens/s user"]
     headings += ["tokens/s device", *(["per million tokens"] if priced else [])]
     rows = []
     for point in findings.points(share):
         for name, row in (("no", point.plain), ("yes", point.drafted)):
-            limit = "any" if point.objective is None else f"{findings.milliseconds(point.objective)} per token"
+            limit = "any" if point.objective is None else findings.milliseconds(point.objective)
             rows.append([f"{point.context:,}", *([limit] if limited else []), name, *_reached(row, bool(priced))])
     return headings, rows
 

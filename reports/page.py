@@ -102,9 +102,14 @@ def answer(found: Results) -> list[str]:
 
 
 def of(read: Results) -> Page:
-    """The page of any study; its figures are objects (matplotlib), to show, restyle and save."""
+    """The page of any study."""
     made: Page = _study(read.study).page(read)
     return made
+
+
+def figures_of(folder: Path | str) -> dict[str, Figure]:
+    """The figures of a results folder as matplotlib objects, to show, restyle and save, by the names of their files."""
+    return {picture.name: picture.figure for picture in of(results.read(folder)).pictures}
 
 
 def render(folder: Path) -> list[str]:
@@ -133,10 +138,10 @@ def write(folder: Path, page: Page, name: str = "report.html", **filling: Any) -
 
 
 def _study(name: str) -> Any:
-    from reports import economics, frontier, optimal_k, sensitivity, stress, validate
+    from reports import compare, economics, frontier, optimal_k, sensitivity, stress, validate
 
     studies = {"optimal-k": optimal_k, "economics": economics, "stress": stress, "frontier": frontier}
-    return (studies | {"sensitivity": sensitivity, "validate": validate})[name]
+    return (studies | {"sensitivity": sensitivity, "validate": validate, "compare": compare})[name]
 
 
 def _filled(page: Page, filling: dict[str, Any]) -> str:

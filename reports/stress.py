@@ -54,7 +54,7 @@ def brief(found: Results) -> Brief:
         names = [row["assumption"] for row in findings.rungs(share, batches[0])]
         columns = [_ladder(share, batch) for batch in batches]
         lines = [
-            [name, *(f"{row[1]}  {row[2].split(' ±')[0]}" for row in rows)]
+            [name, *(f"{row[1]} {row[2].split(' ±')[0]}" for row in rows)]
             for name, *rows in zip(names, *columns, strict=True)
         ]
         headings = ["assumed from here on", *(f"batch {batch:,}" for batch in batches)]

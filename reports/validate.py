@@ -47,7 +47,8 @@ def brief(found: Results) -> Brief:
     tables = []
     for one in parts:
         headings, rows = findings.score_table(one)
-        tables.append((one.name, headings, [row for row in rows if row[1] == "all"]))
+        over_all = [[row[0], *row[2:9]] for row in rows if row[1] == "all"]  # as wide as a terminal
+        tables.append((one.name, [headings[0], *headings[2:9]], over_all))
     return Brief([f"{one.name}: {findings.verdict(one)}" for one in parts], tables, CAVEAT)
 
 

@@ -6,7 +6,10 @@ import sys
 def main() -> None:
     """Run the command line; exit with 130 where it is interrupted while loading."""
     try:
-        from studies.cli import main as command_line
+        if sys.argv[1:2] == ["report"]:
+            from studies.cli_report import main as command_line
+        else:
+            from studies.cli import main as command_line
     except KeyboardInterrupt:
         sys.exit(130)
     command_line()

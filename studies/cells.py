@@ -19,9 +19,10 @@ class Cells:
     undrafted [worlds, batches, contexts], drafted [worlds, batches, contexts, lengths]: seconds in which a slot emits
     as many tokens in both. tokens (per step), distinct (experts per layer) [batches, lengths], each with its Monte
     Carlo error; step, draft [batches, contexts, lengths]: mean seconds of a step, and of its drafting. spread [2,
-    batches, contexts, lengths]: 5th and 95th percentile of the speedup over the batches inside worlds. trace_error
-    [batches, contexts, lengths]: error from the trace's requests, None without a trace. ideal [batches, contexts,
-    lengths]: speedup at rooflines in the same worlds, where prices are drawn; else None.
+    batches, contexts, lengths]: 5th and 95th percentile of the speedup over the batches inside worlds. emitted [worlds,
+    batches]: tokens of those seconds, in any unit. resampled: seconds as the first two [replicates, worlds, ...] of
+    traces resampled by request, None without a trace. ideal [batches, contexts, lengths]: speedup at rooflines in the
+    same worlds, where prices are drawn; else None.
     """
 
     method: str
@@ -34,13 +35,26 @@ class Cells:
     step: Floats
     draft: Floats
     spread: Floats
-    trace_error: Floats | None
+    emitted: Floats
+    resampled: tuple[Floats, Floats] | None
     ideal: Floats | None
 
     @property
     def by_world(self) -> Floats:
         """Speedup of each world [worlds, batches, contexts, lengths]."""
         return np.asarray(self.undrafted[..., None] / self.drafted)
+
+    @property
+    def trace_error(self) -> Floats | None:
+        """Standard deviation of the speedup between traces resampled by request [batches, contexts, lengths]."""
+        if self.resampled is None:
+            return None
+        found = [
+            estimate.speedup(np.ones(1), undrafted[..., None], drafted)
+            for undrafted, drafted in zip(*self.resampled, strict=True)
+        ]
+        values, errors = (np.stack(parts) for parts in zip(*found, strict=True))
+        return estimate.between_replicates(values, errors)
 
     def allowed(self, fits: np.ndarray | None) -> np.ndarray:
         """Cells that fit in memory, of batches that could be filled at every length [batches, contexts, lengths]."""
@@ -65,6 +79,7 @@ def grid(built: Built, cells: Cells) -> pl.DataFrame:
     allowed = cells.allowed(fits)
     value, error = estimate.speedup(np.ones(1), cells.undrafted[..., None], cells.drafted)
     filled, by_world, worlds = np.all(np.isfinite(cells.drafted), axis=(0, 2, 3)), cells.by_world, len(cells.drafted)
+    trace_error = cells.trace_error
     rows = []
     for b, batch in enumerate(built.batches):
         for c, context in enumerate(built.contexts):
@@ -98,7 +113,7 @@ def grid(built: Built, cells: Cells) -> pl.DataFrame:
                         "draft_seconds": cells.draft[b, c, i],
                         "speedup": value[b, c, i],
                         "speedup_se": error[b, c, i],
-                        "speedup_trace_se": None if cells.trace_error is None else cells.trace_error[b, c, i],
+                        "speedup_trace_se": None if trace_error is None else trace_error[b, c, i],
                         "speedup_p05": low,
                         "speedup_p50": middle,
                         "speedup_p95": high,

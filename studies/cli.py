@@ -1,6 +1,5 @@
 """The command line: parse, call, print. One line and exit 2 for the user's mistakes, 1 for a task that failed."""
 
-import json
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -11,9 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from montecarlo.errors import InputError, TaskFailed
-from studies import catalog, cli_calibrate, cli_report, cli_target, cli_trace, config
-from studies.results import Results
+from montecarlo.errors import InputError
+from studies import catalog, cli_answer, cli_calibrate, cli_compare, cli_report, cli_target, cli_trace, config, exits
 from traces import profiles
 
 # Every study: its id, and its module under `studies`, which has ABOUT, prepared, tasks, conclude and largest_error.
@@ -24,10 +22,6 @@ STUDIES = {
     "sensitivity": "sensitivity",
     "frontier": "frontier",
     "validate": "validate",
-}
-INTERRUPTED = 130  # the exit code of an interrupted run
-NOT_BUILT = {
-    "compare": "comparing runs",
 }
 
 app = typer.Typer(
@@ -40,6 +34,7 @@ app.add_typer(cli_target.app, name="target")
 app.add_typer(cli_trace.app, name="trace")
 app.command("calibrate")(cli_calibrate.command)
 app.command("report")(cli_report.command)
+app.command("compare")(cli_compare.command)
 out_console, err_console = Console(), Console(stderr=True)
 
 
@@ -107,8 +102,7 @@ def run(
         raise InputError("--scheduler is not built yet; leave it out to run on this machine")
     if worlds is not None and error is not None:
         raise InputError("--worlds and --error exclude each other: give the number of worlds, or the error to reach")
-    if as_json and quiet:
-        raise InputError("--json and --quiet exclude each other")
+    cli_answer.refuse_both(as_json, quiet)
     overrides: dict[str, Any] = {
         "worlds": worlds,
         "error": error,
@@ -151,80 +145,9 @@ def run(
             progress=lambda done, total: bar.update(shown, completed=done, total=total),
             draw=draw,
         )
-    if as_json:
-        out_console.file.write(json.dumps(_summary(found, folder.path), allow_nan=False) + "\n")
-    elif not quiet:
-        _show(found, folder.path)
-
-
-def _show(found: Results, folder: Path) -> None:
-    from reports import page
-
-    said = page.brief(found)
-    for sentence in [*said.sentences, said.caveat]:
-        out_console.print(sentence, highlight=False, markup=False)
-    for title, headings, rows in said.tables:
-        out_console.print(f"\n{title}", style="bold", markup=False, highlight=False)
-        table = Table(box=None, pad_edge=False)
-        for heading in headings:
-            table.add_column(heading, justify="right")
-        for row in rows:
-            table.add_row(*row)
-        out_console.print(table)
-    for notes in found.notes.values():
-        for note in notes:
-            out_console.print(f"- {note}", style="dim", highlight=False, markup=False)
-    out_console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
-
-
-def _summary(found: Results, folder: Path) -> dict[str, Any]:
-    from reports import page
-
-    said = page.brief(found)
-    kept = {
-        "best",
-        "changes",
-        "gutters",
-        "claims",
-        "operating",
-        "trades",
-        "scores",
-        "choices",
-        "shares",
-        "naive",
-        "flips",
-    }
-    kept |= {"worth", "gutter", "improvements"}
-    frames = {name: _finite(frame.to_dicts()) for name, frame in found.frames.items() if name in kept}
-    return {"folder": str(folder), "answer": said.sentences, "caveat": said.caveat, **frames, "notes": found.notes}
-
-
-def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """NaN and infinity as null: JSON has neither."""
-    return [{key: None if isinstance(v, float) and v - v != 0 else v for key, v in row.items()} for row in rows]
+    cli_answer.say(found, folder.path, as_json=as_json, quiet=quiet)
 
 
 def main() -> None:
-    """Entry point: map the user's mistakes to one line and exit code 2, a failed task to 1, an interrupt to 130."""
-    arguments = sys.argv[1:] or ["--help"]
-    try:
-        if arguments[0] in NOT_BUILT:
-            raise InputError(f"`draftodds {arguments[0]}` is not built yet: {NOT_BUILT[arguments[0]]}")
-        if arguments[0] == "trace":
-            cli_trace.refuse_unbuilt(arguments[1:])
-        code = app(args=arguments, standalone_mode=False)
-        if code == INTERRUPTED:  # typer turns Ctrl-C into an exit code
-            raise KeyboardInterrupt
-        sys.exit(code if isinstance(code, int) else 0)
-    except (typer.TyperException, InputError) as error:
-        _fail(error.format_message() if isinstance(error, typer.TyperException) else str(error), 2)
-    except (KeyboardInterrupt, typer.Abort):
-        kept = "finished work is kept; run the same command again to go on"
-        _fail(f"interrupted: {kept if arguments[0] == 'run' else 'nothing half-written is left'}", INTERRUPTED)
-    except TaskFailed as error:
-        _fail(str(error), 1)
-
-
-def _fail(message: str, code: int) -> None:
-    sys.stderr.write(f"draftodds: {' '.join(message.split())}\n")
-    sys.exit(code)
+    """Entry point: the user's mistakes in one line and exit code 2, a failed task 1, an interrupt 130."""
+    exits.run(app, sys.argv[1:] or ["--help"])

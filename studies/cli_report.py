@@ -1,5 +1,9 @@
-"""`draftodds report`: the page and the figures of a results folder again, also as PDF, for a paper or for slides."""
+"""`draftodds report`: the page and the figures of a results folder again, also as PDF, for a paper or for slides.
 
+Reads result files only, so it has an entry of its own that does not load the simulation.
+"""
+
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -7,11 +11,22 @@ import typer
 from rich.console import Console
 
 from montecarlo.errors import InputError
-from studies import results
+from studies import exits, results
 
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 console = Console()
 
 
+def main() -> None:
+    """Entry point of this command alone."""
+    exits.run(app, sys.argv[2:], name="draftodds report")
+
+
+@app.command()
 def command(
     folder: Annotated[Path, typer.Argument(help="A results folder.")],
     pdf: Annotated[

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from studies import sensitivity_columns, stress_columns, validate_columns
+from studies import compare_columns, sensitivity_columns, stress_columns, validate_columns
 from studies.sensitivity_columns import Schema
 
 SCENARIO: Schema = {
@@ -235,6 +235,7 @@ FILES: dict[str, dict[str, Schema]] = {
         "ablation": ABLATION,
     },
     "frontier": {"results": FRONTIER, "operating": OPERATING, "trades": TRADES},
+    "compare": compare_columns.FILES,
     "validate": {
         "results": validate_columns.PREDICTIONS,
         "scores": validate_columns.SCORES,

@@ -1,215 +1,214 @@
-"""One engine's measured rows beside what its prices predict (the formulas are in studies/validate.py)."""
+"""compare: runs of one study side by side, each against the first, the baseline.
 
-from dataclasses import dataclass, replace
+    difference = speedup of the run - speedup of the baseline        same batch and context
+
+at the length that each recommends, and at every draft length both studied. Errors are paired over worlds that both
+drew (studies/pairing.py), independent where there are none, and none where the study draws nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import hypot
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from montecarlo.keys import Stream, generator
-from montecarlo.overlap import Overlap
-from montecarlo.roofline import Floats
-from montecarlo.terms import NAMES
-from studies import calibrate, forward, measured, prices, scores
-from studies.calibrate import Observed, Posterior
-from studies.forward import Deployment, Load, Times
-from studies.measured import Group
+from montecarlo.errors import InputError
+from studies import outcomes, pairing, runs
+from studies.compare_columns import FILES
+from studies.config import EXACT
+from studies.pairing import Worlds
+from studies.results import Results
+from studies.runs import Run
 
-QUANTITIES = ("step ratio", "throughput gain", "seconds per token")
-
-
-@dataclass(frozen=True)
-class Engine:
-    """One hardware that a group may have run on."""
-
-    hardware: str
-    devices: int
-    deployment: Deployment
-    priors: prices.Priors
+Row = dict[str, Any]
+Place = tuple[int, int]  # batch, context
+UNRATED = ("sensitivity", "stress")  # studies whose results hold no tokens per second
 
 
 @dataclass(frozen=True)
-class Compared:
-    """Rows of the result files for one group."""
+class Side:
+    """One scenario of one run, by their names: choices by place, cells by place and draft length, worlds if kept."""
 
-    predictions: list[dict[str, Any]]
-    choices: list[dict[str, Any]]
-    terms: list[dict[str, Any]]
+    run: Run
+    name: str
+    scenario: str
+    chosen: dict[Place, Row]
+    grid: dict[tuple[int, int, int], Row]
+    worlds: Worlds | None
+    missing: str  # why there are no worlds, where there should be some
 
-
-@dataclass(frozen=True)
-class _Rows:
-    """A group's rows as arrays; `drafted` are those to predict, `partner` the one without drafts beside each."""
-
-    load: Load
-    observed: Observed
-    given: Floats  # relative error of the accepted drafts
-    drafted: np.ndarray
-    partner: np.ndarray
-
-
-def compared(group: Group, engines: tuple[Engine, ...], seed: int, worlds: int, place: int) -> Compared:
-    """Fit the `engines` a group may have run on to its rows without drafts, and predict the others.
-
-    place: the group's number in its data set, for random numbers of its own.
-    """
-    rows = _rows(group.rows)
-    base = rows.load.draft_length == 0
-    observed = Observed(rows.observed.step[base], rows.observed.token[base], rows.observed.rate[base])
-    fits = [calibrate.fit(engine.deployment, engine.priors, rows.load.rows(base), observed) for engine in engines]
-    evidence = np.array([fit.evidence for fit in fits])
-    likely = np.exp(evidence - evidence.max()) / np.exp(evidence - evidence.max()).sum()
-    best = int(np.argmax(likely))
-    predicted, gains = _predicted(rows, engines, fits, likely, seed, worlds, place)
-    naive = _naive(rows, engines)
-    return Compared(
-        _predictions(rows, predicted, naive, fits[best].discrepancy),
-        _choices(rows, gains, naive),
-        _terms(engines[best], fits[best], float(likely[best])),
-    )
-
-
-def _rows(table: pl.DataFrame) -> _Rows:
-    numbers = (*measured.COUNTS, *measured.NUMBERS)
-    column = {name: table[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in numbers}
-    load = Load(
-        column["concurrency"],
-        column["draft_length"],
-        column["tokens_per_step"],
-        column["prompt_tokens"],
-        column["output_tokens"],
-    )
-    observed = Observed(column["step_seconds"], column["seconds_per_token"], column["tokens_per_second"])
-    drafted = np.flatnonzero(load.draft_length > 0)
-    same = (load.sequences[drafted][:, None] == load.sequences) & (load.draft_length == 0)
-    return _Rows(load, observed, column["tokens_per_step_error"], drafted, np.argmax(same, axis=1))
-
-
-def _predicted(
-    rows: _Rows,
-    engines: tuple[Engine, ...],
-    fits: list[Posterior],
-    likely: Floats,
-    seed: int,
-    worlds: int,
-    place: int,
-) -> tuple[dict[str, Floats], Floats]:
-    """Each quantity [worlds, drafted rows], and the gains without the discrepancy, for choosing."""
-    random = generator(seed, place, Stream.PRICES, step=1)
-    text = random.standard_normal((worlds, 1))  # one text, one error for all its rows
-    noise = random.standard_normal((len(QUANTITIES), worlds, len(rows.drafted)))
-    accepted = (rows.load.tokens_per_step - 1)[rows.drafted] * np.exp(rows.given[rows.drafted] * text)
-    emitted = np.minimum(1 + accepted, 1 + rows.load.draft_length[rows.drafted])
-    engine_of = np.searchsorted(np.cumsum(likely)[:-1], (np.arange(worlds) + 0.5) / worlds)
-    found = np.empty((len(QUANTITIES), worlds, len(rows.drafted)))
-    gains = np.empty(found.shape[1:])
-    for which in np.unique(engine_of):
-        mine = np.flatnonzero(engine_of == which)
-        fit, given = fits[which], engines[which].deployment
-        terms = [fit.draw(seed, int(world)) for world in mine]
-        after = forward.times(given, replace(rows.load.rows(rows.drafted), tokens_per_step=emitted[mine]), terms)
-        before = forward.times(given, rows.load.rows(rows.partner), terms)
-        gains[mine] = after.rate / before.rate
-        for i, (quantity, values) in enumerate(_quantities(after, before).items()):
-            two = np.sqrt(2) if quantity in scores.RATIOS else 1.0
-            found[i, mine] = values * np.exp(two * fit.discrepancy * noise[i, mine])
-    return dict(zip(QUANTITIES, found, strict=True)), gains
-
-
-def _quantities(after: Times, before: Times) -> dict[str, Floats]:
-    values = (after.step / before.step, after.rate / before.rate, after.token)
-    return dict(zip(QUANTITIES, values, strict=True))
-
-
-def _naive(rows: _Rows, engines: tuple[Engine, ...]) -> dict[str, dict[str, Floats]]:
-    """What the naive predictors say of each quantity [drafted rows].
-
-    roofline: ideal prices, i.i.d. uniform routing, the median over hardware where it was not said.
-    tokens_only: a step costs the same whatever is drafted, so tokens per step are the gain.
-    """
-    every = []
-    for engine in engines:
-        moe, given = engine.deployment.target.moe, engine.deployment
-        plain = replace(given, overlap=Overlap.uniform(moe.experts, moe.top_k) if moe else None)
-        after, before = (forward.times(plain, rows.load.rows(at), None) for at in (rows.drafted, rows.partner))
-        every.append(_quantities(after, before))
-    emitted = rows.load.tokens_per_step[rows.drafted]
-    tokens = (np.ones_like(emitted), emitted, rows.observed.token[rows.partner] / emitted)
-    return {
-        "roofline": {quantity: np.median([each[quantity][0] for each in every], axis=0) for quantity in QUANTITIES},
-        "tokens_only": dict(zip(QUANTITIES, tokens, strict=True)),
-    }
-
-
-def _measured(rows: _Rows) -> dict[str, Floats]:
-    """What was measured of each quantity [drafted rows], NaN where nothing was.
-
-    Where steps were not timed, no prompt is known and tokens per step were counted in the same run, the step ratio
-    follows from throughputs, which then say nothing more: T X(0) / X(k).
-    """
-    seen, at, beside = rows.observed, rows.drafted, rows.partner
-    steps, gains = seen.step[at] / seen.step[beside], seen.rate[at] / seen.rate[beside]
-    from_rate = np.isnan(steps) & np.isnan(rows.load.prompt[at]) & (rows.given[at] == 0) & np.isnan(seen.token[at])
-    ratio = np.where(from_rate, rows.load.tokens_per_step[at] / gains, steps)
-    return dict(zip(QUANTITIES, (ratio, np.where(from_rate, np.nan, gains), seen.token[at]), strict=True))
-
-
-def _predictions(
-    rows: _Rows, predicted: dict[str, Floats], naive: dict[str, dict[str, Floats]], discrepancy: float
-) -> list[dict[str, Any]]:
-    found = []
-    for quantity, values in _measured(rows).items():
-        low, middle, high = np.quantile(
-            predicted[quantity], [(1 - scores.LEVEL) / 2, 0.5, (1 + scores.LEVEL) / 2], axis=0
+    @classmethod
+    def of(cls, run: Run, index: int, name: str) -> "Side":
+        """Scenario `index` of a run that is called `name`."""
+        scenario = run.asked.scenario[index].name
+        chosen, grid = (frame.filter(scenario=scenario) for frame in outcomes.frames(run.results))
+        worlds, missing = None, ""
+        if run.results.study == "optimal-k":
+            try:
+                worlds = pairing.remade(run, index)
+            except InputError as error:
+                missing = str(error)
+        return cls(
+            run,
+            name,
+            scenario,
+            {(row["batch"], row["context_tokens"]): row for row in chosen.iter_rows(named=True)},
+            {(row["batch"], row["context_tokens"], row["draft_length"]): row for row in grid.iter_rows(named=True)},
+            worlds,
+            missing,
         )
-        for i in np.flatnonzero(~np.isnan(values)):
-            row = rows.drafted[i]
-            found.append(
-                {
-                    "batch": int(rows.load.sequences[row]),
-                    "draft_length": int(rows.load.draft_length[row]),
-                    "tokens_per_step": rows.load.tokens_per_step[row],
-                    "quantity": quantity,
-                    "measured": values[i],
-                    "predicted": middle[i],
-                    "predicted_p05": low[i],
-                    "predicted_p95": high[i],
-                    "error": middle[i] / values[i] - 1,
-                    "covered": bool(low[i] <= values[i] <= high[i]),
-                    "discrepancy": discrepancy,
-                    **{name: of[quantity][i] for name, of in naive.items()},
-                }
+
+
+def compare(given: Sequence[Run]) -> Results:
+    """The comparison as results of a study of its own, `compare`."""
+    study, scenarios = given[0].results.study, runs.shared(given)
+    called = runs.names(given, scenarios)
+    rows: dict[str, list[Row]] = {name: [] for name in FILES}
+    notes: dict[str, list[str]] = {}
+    for each in scenarios:
+        sides = [Side.of(run, index, name) for run, index, name in zip(given, each, called, strict=True)]
+        scenario = given[0].asked.scenario[each[0]].name
+        places = [place for place in sides[0].chosen if all(place in side.chosen for side in sides)]
+        if not places:
+            raise InputError(
+                f"no batch and context of {scenario!r} has a price in all of "
+                f"{', '.join(str(run.folder) for run in given)}; run them with the same batch and context_tokens"
             )
+        said = list(_left_out(sides))
+        for side in sides:
+            common, why = (None, "") if side is sides[0] else _common(sides[0], side)
+            said += [f"{side.name} against {sides[0].name}: {why}"] if why else []
+            rows["results"] += [row | {"scenario": scenario} for row in _chosen(sides[0], side, places, common)]
+            if side is not sides[0]:
+                rows["lengths"] += [row | {"scenario": scenario} for row in _lengths(sides[0], side, places, common)]
+            for name in ("gutters", "operating"):
+                rows[name] += _own(side, name, scenario)
+        notes[scenario] = said
+    rows["differs"], about = _differs(given, scenarios, called)
+    if about:
+        notes["All scenarios"] = about
+    frames = {
+        name: pl.DataFrame([{column: row.get(column) for column in schema} for row in rows[name]], schema=schema)
+        for name, schema in FILES.items()
+    }
+    folders = [str(run.folder) for run in given]
+    return Results("compare", frames, notes, {"study": study, "runs": called, "folders": folders})
+
+
+def _common(first: Side, side: Side) -> tuple[int | None, str]:
+    """How many worlds both drew (None: nothing is drawn), and in words how errors are made of them."""
+    study = side.run.results.study
+    if study in EXACT:
+        return None, ""
+    if study != "optimal-k":
+        return 0, f"errors are as of independent runs, which is on the safe side; {study} keeps no worlds to pair."
+    why = first.missing or side.missing or pairing.apart(first.run, side.run)
+    if why:
+        return 0, f"worlds are not paired, as {why}; errors are as of independent runs."
+    assert first.worlds is not None
+    assert side.worlds is not None
+    drawn = len(first.worlds.cells.drafted), len(side.worlds.cells.drafted)
+    alone = f" of {drawn[0]} and {drawn[1]}, the others their own" if drawn[0] != drawn[1] else ""
+    return min(drawn), f"errors are paired over {min(drawn)} worlds that both drew{alone}."
+
+
+def _against(first: Side, side: Side, place: Place, lengths: tuple[int, int], common: int | None) -> Row:
+    """The difference of one place at the draft lengths of the two; columns: studies/compare_columns.py."""
+    one, other = first.grid[(*place, lengths[0])], side.grid[(*place, lengths[1])]
+    rates = one["tokens_per_second_device"], other["tokens_per_second_device"]
+    found: Row = {"speedup_difference": other["speedup"] - one["speedup"]}
+    if None not in rates:
+        found["device_ratio"] = rates[1] / rates[0]
+    if common is None:
+        return found
+    if first.worlds is not None and side.worlds is not None:
+        traces = first.run.asked.trace_sha256, side.run.asked.trace_sha256
+        cells = first.worlds.at(*place, lengths[0]), side.worlds.at(*place, lengths[1])
+        return found | pairing.errors(*cells, common, same_trace=traces[0] == traces[1])
+    for error in ("speedup_se", "speedup_trace_se"):
+        known = [row[error] for row in (one, other) if row[error] is not None]
+        found[error.replace("speedup", "speedup_difference")] = hypot(*known) if known else None
     return found
 
 
-def _choices(rows: _Rows, gains: Floats, naive: dict[str, dict[str, Floats]]) -> list[dict[str, Any]]:
-    """At each concurrency: the length that was fastest, those that predictors choose, and the throughput lost."""
-    seen, at, beside = rows.observed, rows.drafted, rows.partner
-    true = seen.rate[at] / seen.rate[beside]
-    true = np.where(np.isnan(true), seen.token[beside] / seen.token[at], true)
-    true = np.where(np.isnan(true), rows.load.tokens_per_step[at] * seen.step[beside] / seen.step[at], true)
-    says = {"predicted": np.median(gains, axis=0)} | {name: of["throughput gain"] for name, of in naive.items()}
-    found = []
-    for batch in np.unique(rows.load.sequences[at]):
-        here = np.flatnonzero(rows.load.sequences[at] == batch)
-        lengths = np.concatenate([[0], rows.load.draft_length[at][here]]).astype(int)
-        reached = np.concatenate([[1.0], true[here]])
-        row: dict[str, Any] = {"batch": int(batch), "measured_best": int(lengths[np.argmax(reached)])}
-        row["undrafted_rate_lost"] = 1 - 1 / reached.max()
-        for name, values in says.items():
-            chosen = int(np.argmax(np.concatenate([[1.0], values[here]])))
-            row[f"{name}_best"] = int(lengths[chosen])
-            lost = 1 - reached[chosen] / reached.max()
-            row["rate_lost" if name == "predicted" else f"{name}_rate_lost"] = lost
-        found.append(row)
-    return found
+def _chosen(first: Side, side: Side, places: Sequence[Place], common: int | None) -> Iterator[Row]:
+    for place in places:
+        chosen, base = side.chosen[place], first.chosen[place]
+        row = {"run": side.name, "baseline": side is first, "batch": place[0], "context_tokens": place[1]}
+        row |= chosen | side.grid[(*place, chosen["recommended"])] | {"common_worlds": common}
+        if side is not first:
+            row |= _against(first, side, place, (base["recommended"], chosen["recommended"]), common)
+            at = first.grid[(*place, base["recommended"])]
+            if row.get("device_ratio") is not None:
+                row["undrafted_ratio"] = row["device_ratio"] / (row["speedup"] / at["speedup"])
+        yield row
 
 
-def _terms(engine: Engine, fit: Posterior, likelihood: float) -> list[dict[str, Any]]:
-    before, after = engine.priors.median(), fit.priors.at(fit.normals)
-    said = {"hardware": engine.hardware, "devices": engine.devices, "likelihood": likelihood}
-    return [
-        said | {"term": name, "prior": getattr(before, name), "median": getattr(after, name), "kept": float(kept)}
-        for name, kept in zip(NAMES, fit.kept, strict=True)
-    ]
+def _lengths(first: Side, side: Side, places: Sequence[Place], common: int | None) -> Iterator[Row]:
+    compared = set(places)
+    for batch, context, length in side.grid:
+        if (batch, context) in compared and (batch, context, length) in first.grid:
+            place = {"batch": batch, "context_tokens": context, "draft_length": length}
+            speedups = [one.grid[batch, context, length]["speedup"] for one in (side, first)]
+            said = {"run": side.name, "speedup": speedups[0], "baseline_speedup": speedups[1]}
+            yield place | said | _against(first, side, (batch, context), (length, length), common)
+
+
+def _own(side: Side, name: str, scenario: str) -> list[Row]:
+    """The rows of a frame that a study has of its own, of the scenario's own acceptance."""
+    if name not in side.run.results.frames:
+        return []
+    mine = side.run.results[name].filter(scenario=side.scenario)
+    if name == "gutters":
+        mine = mine.filter(~pl.col("acceptance").str.starts_with("alpha "))
+    return [row | {"scenario": scenario, "run": side.name} for row in mine.iter_rows(named=True)]
+
+
+def _left_out(sides: Sequence[Side]) -> Iterator[str]:
+    """A sentence for each run that lacks batches and contexts which another has."""
+    every = {place for side in sides for place in side.chosen}
+    for side in sides:
+        parts = []
+        for context in sorted({context for _, context in every}):
+            there = {batch for batch, at in every if at == context}
+            lacking = sorted(batch for batch in there if (batch, context) not in side.chosen)
+            some = ", ".join(f"{batch:,}" for batch in lacking[:8]) + (", ..." if len(lacking) > 8 else "")
+            which = "all" if len(lacking) == len(there) else f"batch {some}"
+            parts += [f"{which} at {context:,} tokens of context"] if lacking else []
+        if parts:
+            yield f"Left out, as not in {side.name} (not studied, or not in memory): {'; '.join(parts)}."
+
+
+def _differs(
+    given: Sequence[Run], scenarios: Sequence[tuple[int, ...]], called: Sequence[str]
+) -> tuple[list[Row], list[str]]:
+    """Rows of the keys that differ, and sentences on all runs."""
+    rows: list[Row] = []
+    notes = []
+    for at, run in enumerate(given[1:], 1):
+        found = runs.differing(given[0], run, [(each[0], each[at]) for each in scenarios])
+        for difference in found:
+            place = None if difference.scenario is None else scenarios[difference.scenario][0]
+            scenario = None if place is None else given[0].asked.scenario[place].name
+            values = {"key": difference.key, "baseline_value": difference.baseline, "value": difference.value}
+            rows.append({"scenario": scenario, "run": called[at]} | values)
+        if run.results.meta.get("versions") != given[0].results.meta.get("versions"):
+            notes.append(f"{called[at]} and {called[0]} were run with different versions.")
+        elif not found and run.digest == given[0].digest:
+            notes.append(f"{called[at]} and {called[0]} are the same run: same configuration, same results.")
+        elif not found:
+            notes.append(
+                f"{called[at]} and {called[0]} were asked for the same, yet their results differ: files that "
+                "study.toml names had other contents."
+            )
+        if runs.deployments_differ(found):
+            study = given[0].results.study
+            instead = f"{study} has no tokens per second" if study in UNRATED else "compare their tokens per second"
+            notes.append(f"What {called[at]} and {called[0]} do without drafts is not the same step; {instead}.")
+    for index, run in enumerate(given):
+        mine = {each[index] for each in scenarios}
+        left = [one.name for at, one in enumerate(run.asked.scenario) if at not in mine]
+        if left:
+            notes.append(f"Scenarios of {called[index]} left out, as not in every run: {', '.join(left)}.")
+    return rows, notes

@@ -42,16 +42,23 @@ def conclude(study: Study, worlds: int, done: Mapping[str, Arrays], meta: dict[s
     notes = {}
     for index in range(len(study.scenario)):
         built = prepared(plain, index)
-        method = walks if built.walked else surfaces
-        listed = [task.name for task in method.tasks(plain, index, worlds)]
-        resampled = [done[name] for name in listed if "-bootstrap" in name]
-        found = method.cells(built, study.seed, [done[name] for name in listed if "-worlds" in name], resampled)
+        found = simulated(study, index, worlds, done)
         grid = serving.columns(built, cells.grid(built, found))
         best = pl.DataFrame(list(_bests(built, found, grid, study.seed)), schema=BEST)
         for name, frame in {"results": grid, "best": best, "changes": _changes(built, best)}.items():
             frames[name].append(frame)
         notes[built.labels["scenario"]] = [*built.notes, *_left_out(grid)]
     return Results("optimal-k", {name: pl.concat(parts) for name, parts in frames.items()}, notes, meta)
+
+
+def simulated(study: Study, index: int, worlds: int, done: Mapping[str, Arrays]) -> Cells:
+    """What the worlds of scenario `index` say, from the arrays of its tasks."""
+    plain = study.model_dump_json()
+    built = prepared(plain, index)
+    method = walks if built.walked else surfaces
+    listed = [task.name for task in method.tasks(plain, index, worlds)]
+    resampled = [done[name] for name in listed if "-bootstrap" in name]
+    return method.cells(built, study.seed, [done[name] for name in listed if "-worlds" in name], resampled)
 
 
 def _left_out(grid: pl.DataFrame) -> list[str]:

@@ -10,12 +10,15 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from montecarlo.errors import InputError
 from studies.columns import FILES
+
+if TYPE_CHECKING:
+    import pandas
 
 MANIFEST = "manifest.json"
 
@@ -36,6 +39,12 @@ class Results:
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         return self.frames[name]
+
+    def to_pandas(self, name: str) -> "pandas.DataFrame":
+        """A frame as pandas has it (polars' own way needs pyarrow)."""
+        import pandas
+
+        return pandas.DataFrame(self.frames[name].to_dict(as_series=False))
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -81,8 +90,9 @@ def write(folder: Path, results: Results) -> list[str]:
     return names
 
 
-def read(folder: Path) -> Results:
+def read(folder: Path | str) -> Results:
     """Read a results folder back; raises InputError where it is not one."""
+    folder = Path(folder)
     if not os.path.isfile(folder / "results.parquet"):
         raise InputError(f"{folder} is not a results folder (results.parquet missing); run a study first")
     try:

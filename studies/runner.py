@@ -32,15 +32,17 @@ Progress = Callable[[int, int], None]
 
 
 class Folder:
-    """A results folder and its manifest."""
+    """A results folder and its manifest.
 
-    def __init__(self, path: Path, study: str, resolved: Study, fresh: bool) -> None:
-        self.path, self.digest = path, config.digest(study, resolved, versions())
+    asked: what is asked for, as the text of its file `name`. digest: of all that makes the results.
+    """
+
+    def __init__(self, path: Path, digest: str, asked: str, fresh: bool, name: str = "study.toml") -> None:
+        self.path, self.digest, self.asked = path, digest, name
         self.files: list[str] = []
-        asked = config.to_toml(study, resolved)
         try:
             self._enter(fresh, asked)
-            self.save("study.toml", asked.encode())
+            self.save(name, asked.encode())
         except OSError as error:
             raise InputError(f"cannot write to {path}: {error.strerror}; choose another folder with --out") from error
 
@@ -71,7 +73,7 @@ class Folder:
     def _difference(self, asked: str) -> str:
         """The first line in which the folder's configuration is another, in brackets; empty where there is none."""
         try:
-            there = (self.path / "study.toml").read_text("utf-8").splitlines()
+            there = (self.path / self.asked).read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError):
             return ""
         pairs = zip_longest(there, asked.splitlines(), fillvalue="nothing")
@@ -108,12 +110,13 @@ def _put(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _load(path: Path) -> Arrays | None:
+def load(path: Path) -> Arrays | None:
+    """The arrays that a task left; None where they are absent or cut short, so that it is done again."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             return {name: kept[name] for name in kept.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
-        return None  # absent, or cut short: done again
+        return None
 
 
 def perform(folder: Folder, tasks: list[Task], executor: Executor, progress: Progress) -> dict[str, Arrays]:
@@ -121,7 +124,7 @@ def perform(folder: Folder, tasks: list[Task], executor: Executor, progress: Pro
 
     A task that raises stops the rest and becomes TaskFailed. On an interrupt, tasks under way are finished and kept.
     """
-    done = {task.name: kept for task in tasks if (kept := _load(folder.block(task))) is not None}
+    done = {task.name: kept for task in tasks if (kept := load(folder.block(task))) is not None}
     folder.note([f"{BLOCKS}/{task.name}.npz" for task in tasks])
     running: dict[Future[Arrays], Task] = {
         executor.submit(task.function, *task.arguments): task for task in tasks if task.name not in done
@@ -156,7 +159,7 @@ def enter(study: ModuleType, name: str, resolved: Study, out: Path, *, fresh: bo
     """The results folder `out` of a run; raises InputError for what cannot be run, before anything is touched."""
     for index in range(len(resolved.scenario)):
         study.prepared(resolved.model_dump_json(), index)
-    return Folder(out, name, resolved, fresh)
+    return Folder(out, config.digest(name, resolved, versions()), config.to_toml(name, resolved), fresh)
 
 
 def run(
@@ -189,10 +192,15 @@ def run(
                     notes.append(f"The asked error of {resolved.error} % was not reached with {worlds} worlds.")
                 break
             worlds *= 2
+    finish(folder, found, draw)
+    return found
+
+
+def finish(folder: Folder, found: Results, draw: Callable[[Path], list[str]]) -> None:
+    """Write the result files, and draw them."""
     folder.note([f"{name}.parquet" for name in found.frames])
     results.write(folder.path, found)
     folder.note(draw(folder.path))
-    return found
 
 
 def versions() -> dict[str, str]:

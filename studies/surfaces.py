@@ -168,7 +168,8 @@ def cells(built: Built, seed: int, found: list[Arrays], resampled: list[Arrays])
         step=estimate.mean(step),
         draft=estimate.mean(draft),
         spread=np.stack([_batch_spread(built, seed, moe[:, slices[b]], b, tokens) for b in range(len(slices))], axis=1),
-        trace_error=_trace_error(built, joined(resampled)["moe_seconds"], tokens) if resampled else None,
+        emitted=np.ones((worlds, len(slices))),
+        resampled=_resampled(built, joined(resampled)["moe_seconds"], tokens) if resampled else None,
         ideal=ideal,
     )
 
@@ -184,12 +185,10 @@ def _batch_spread(built: Built, seed: int, moe: Floats, b: int, tokens: Floats) 
     return np.asarray(np.quantile(speedup, (0.05, 0.95), axis=(0, 1)))
 
 
-def _trace_error(built: Built, resampled: Floats, tokens: Floats) -> Floats:
-    """Standard deviation of the speedup between traces resampled by request [batches, contexts, lengths]."""
-    values, errors = [], []
-    for replicate in resampled:
-        undrafted, step, _ = step_seconds(built, built.prices, replicate)
-        value, error = estimate.speedup(tokens, undrafted[..., None], step)
-        values.append(value)
-        errors.append(error)
-    return estimate.between_replicates(np.asarray(values), np.asarray(errors))
+def _resampled(built: Built, moe: Floats, tokens: Floats) -> tuple[Floats, Floats]:
+    """Seconds per token without and with drafts of resampled traces [replicates, worlds, batches, contexts(, lengths)].
+
+    moe [replicates, worlds, batches, deepest + 1]: their MoE seconds.
+    """
+    undrafted, step, _ = step_seconds(built, built.prices, moe)
+    return undrafted, step / tokens

@@ -21,10 +21,10 @@ import polars as pl
 from montecarlo.errors import InputError
 from montecarlo.memory import weight_bytes
 from studies import calibrate, catalog, columns, config, drafters, forward, measured, prices, scores
-from studies.compare import Engine, compared
 from studies.config import Study
 from studies.forward import Deployment
 from studies.measured import Group
+from studies.predictions import Engine, compared
 from studies.results import Results
 from studies.tasks import Arrays, Task
 

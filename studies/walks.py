@@ -221,6 +221,7 @@ def cells(built: Built, seed: int, found: list[Arrays], resampled: list[Arrays])
     batch = np.asarray(built.batches, np.float64)[:, None, None]
     taken = estimate.mean(steps)[:, None, :] / batch  # of the whole batch
     distinct, worlds = every["distinct"], len(drafted)
+    again = joined(resampled) if resampled else {}
     return Cells(
         method="walk",
         undrafted=undrafted,
@@ -234,7 +235,8 @@ def cells(built: Built, seed: int, found: list[Arrays], resampled: list[Arrays])
         step=estimate.mean(drafted) / taken,
         draft=estimate.mean(every["drafting"]) / taken,
         spread=np.stack([_batch_spread(every, these) for these in groups(built)], axis=1),
-        trace_error=_trace_error(joined(resampled)) if resampled else None,
+        emitted=tokens[..., 0],
+        resampled=(again["undrafted"], again["drafted"]) if resampled else None,
         ideal=_ideal(built, every) if built.ideal else None,
     )
 
@@ -249,10 +251,3 @@ def _batch_spread(every: Arrays, these: slice) -> Floats:
     """5th and 95th percentile of the speedup over the groups of slots of all worlds [2, contexts, lengths]."""
     one = every["undrafted"][:, these, :, None] / every["drafted"][:, these]
     return np.asarray(np.quantile(one.reshape(-1, *one.shape[2:]), (0.05, 0.95), axis=0))
-
-
-def _trace_error(resampled: Arrays) -> Floats:
-    """Standard deviation of the speedup between traces resampled by request [batches, contexts, lengths]."""
-    pairs = zip(resampled["undrafted"], resampled["drafted"], strict=True)
-    found = [estimate.speedup(np.ones(1), undrafted[..., None], drafted) for undrafted, drafted in pairs]
-    return estimate.between_replicates(np.stack([value for value, _ in found]), np.stack([error for _, error in found]))

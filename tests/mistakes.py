@@ -57,11 +57,7 @@ mistake("routing profile as acceptance", run(acceptance="gpt-oss-20b"), "gpt-oss
 mistake("acceptance profile as routing", run(routing="gpt-oss-20b-eagle-3"), "acceptance", "not routing")
 
 # Known, and refused by name because they are not built.
-for study_command in (
-    ["compare", "a", "b"],
-    ["trace", "capture"],
-):
-    mistake(f"command {' '.join(study_command)}", study_command, f"draftodds {study_command[0]}", "not built yet")
+mistake("command trace capture", ["trace", "capture"], "draftodds trace", "not built yet")
 fit, make = ["trace", "fit", "@/t", "--out"], ["trace", "synthesise"]
 made = ["--requests", "2", "--tokens", "9", "--out", "@/t"]
 mistake("fit of nothing", [*fit, "@/p.toml"], "@/t"[2:], "does not exist", "trace import")
@@ -106,6 +102,10 @@ mistake(
     "fraction:0.10",
     "'eagle-3'",
 )
+
+mistake("compare of nothing", ["compare"], "Missing argument", "DIR")
+mistake("compare of one run", ["compare", "@/a"], "two results folders")
+mistake("compare of no runs", ["compare", "@/a", "@/b"], "@/a"[2:], "is not a results folder")
 
 # Options and values of the wrong form.
 mistake("no study", ["run"], "Missing argument", "study")

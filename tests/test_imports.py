@@ -15,7 +15,9 @@ ALLOWED = {
     "studies": {"studies", "traces", "montecarlo"},
     "reports": {"reports", "studies.results", "montecarlo.errors"},
 }
-COMMANDS = {ROOT / "studies" / name for name in ("cli.py", "cli_describe.py")}  # may import reports, lazily
+COMMANDS = {
+    ROOT / "studies" / name for name in ("cli.py", "cli_answer.py", "cli_compare.py", "cli_describe.py")
+}  # may import reports, lazily
 CORE = {"jax", "numpy", "scipy"}
 
 
