@@ -64,18 +64,22 @@ def read(folders: Sequence[Path]) -> list[Run]:
 def shared(runs: Sequence[Run]) -> list[tuple[int, ...]]:
     """Scenarios that all runs have, each as its index in every run.
 
-    Those of the same name belong together; where every run has one scenario alone, these do, whatever they are called.
+    Where every run has one scenario alone, these belong together; else those of the same name; else those of the same
+    target on the same hardware.
     """
-    names = [[scenario.name for scenario in run.asked.scenario] for run in runs]
-    if all(len(its) == 1 for its in names):
+    if all(len(run.asked.scenario) == 1 for run in runs):
         return [(0,) * len(runs)]
-    common = [name for name in names[0] if all(name in its for its in names[1:])]
-    if not common:
-        raise InputError(
-            f"no scenario is in all of {', '.join(str(run.folder) for run in runs)}; give those that belong together "
-            "the same name, or compare runs of one scenario each"
-        )
-    return [tuple(its.index(name) for its in names) for name in common]
+    for marks in (
+        [[scenario.name for scenario in run.asked.scenario] for run in runs],
+        [[f"{scenario.target} on {scenario.hardware}" for scenario in run.asked.scenario] for run in runs],
+    ):
+        common = [mark for mark in marks[0] if all(its.count(mark) == 1 for its in marks)]
+        if common:
+            return [tuple(its.index(mark) for its in marks) for mark in common]
+    raise InputError(
+        f"no scenario is in all of {', '.join(str(run.folder) for run in runs)}; give those that belong together "
+        "the same name, or compare runs of one scenario each"
+    )
 
 
 def differing(baseline: Run, run: Run, pairs: Sequence[tuple[int, int]]) -> list[Difference]:
