@@ -21,7 +21,8 @@ class Cells:
     Carlo error; step, draft [batches, contexts, lengths]: mean seconds of a step, and of its drafting. spread [2,
     batches, contexts, lengths]: 5th and 95th percentile of the speedup over the batches inside worlds. trace_error
     [batches, contexts, lengths]: error from the trace's requests, None without a trace. ideal [batches, contexts,
-    lengths]: speedup at rooflines in the same worlds, where prices are drawn; else None.
+    lengths]: speedup at rooflines in the same worlds, where prices are drawn; else None. terms, by name [batches,
+    contexts, 1 + lengths above 0]: mean seconds of an undrafted step, then of each verify; they sum to step - draft.
     """
 
     method: str
@@ -36,6 +37,7 @@ class Cells:
     spread: Floats
     trace_error: Floats | None
     ideal: Floats | None
+    terms: dict[str, Floats]
 
     @property
     def by_world(self) -> Floats:

@@ -190,7 +190,7 @@ def run(
                     notes.append(f"The asked error of {resolved.error} % was not reached with {worlds} worlds.")
                 break
             worlds *= 2
-    folder.note([f"{name}.parquet" for name in found.frames])
+    folder.note(found.files)
     results.write(folder.path, found)
     folder.note(draw(folder.path))
     return found
