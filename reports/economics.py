@@ -6,7 +6,7 @@ from math import log
 
 from matplotlib.figure import Figure
 
-from reports import ablation, attention_table, claims, style
+from reports import ablation, attention_table, claims, explorer, style
 from reports import economics_findings as findings
 from reports.figures import ablation as ablation_figure
 from reports.figures.economics import FIGURES
@@ -44,6 +44,7 @@ def page(read: Results) -> Page:
     steps = _ablation(read)
     filling = {
         "sections": sections,
+        "explorer": explorer.embedded(read),
         "caveat": EXACT_CAVEAT,
         "claims": claims.sections(read["claims"]),
         "counts": claims.counts(read["claims"]),

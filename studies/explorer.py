@@ -86,11 +86,13 @@ def scenario(
 
 
 def experts(
-    axis: str, levels: Sequence[float], studied: int, seconds: Sequence[Floats], batches: Sequence[int]
+    axis: str, name: str, levels: Sequence[float], studied: int, seconds: Sequence[Floats], batches: Sequence[int]
 ) -> Part:
-    """The experts' seconds [contexts, batches, lengths] at each level of `axis`; `studied` is the study's own level."""
+    """The experts' seconds [contexts, batches, lengths] at each level of `axis`; the study's own, routing `name`, is
+    the level in place `studied`.
+    """
     entries = [entry(1e6 * one, batches) for one in seconds]
-    return {"axis": axis, "levels": rounded(np.asarray(levels)), "studied": studied, "at": entries}
+    return {"axis": axis, "name": name, "levels": rounded(np.asarray(levels)), "studied": studied, "at": entries}
 
 
 def entry(values: Floats, batches: Sequence[int]) -> Part:

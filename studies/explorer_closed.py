@@ -48,7 +48,7 @@ def scenario(built: Exact) -> Part | None:
         family, studied = levels(built, lengths[-1] + 1)
         priced = [_verify(built, overlap, ("experts",), contexts, batches, lengths)["experts"] for overlap in family]
         shares = [sharing(overlap, built.top_k) for overlap in family]
-        experts = explorer.experts("shared", shares, studied, priced, batches)
+        experts = explorer.experts("shared", built.labels["routing"], shares, studied, priced, batches)
     law = built.acceptance
     return explorer.scenario(
         built.labels,

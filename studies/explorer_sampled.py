@@ -41,13 +41,11 @@ def scenario(built: Built, found: Cells, seed: int) -> Part | None:
     base = np.asarray(sum(terms.values(), np.float64(0.0)))[..., 0]
     experts, own = None, terms.pop("experts", None)
     if own is not None:
-        studied = built.process is not None and built.labels["routing"] == "uniform"
-        levels = (
-            [own]
-            if studied
-            else [np.broadcast_to(uniform(built, seed, len(found.drafted), batches, lengths), own.shape), own]
-        )
-        experts = explorer.experts("routing", list(range(2 - len(levels), 2)), len(levels) - 1, levels, batches)
+        levels, routing = [own], str(built.labels["routing"])
+        if routing != "uniform":
+            levels.insert(0, np.broadcast_to(uniform(built, seed, len(found.drafted), batches, lengths), own.shape))
+        shares = [0.0, 1.0][-len(levels) :]
+        experts = explorer.experts("routing", routing, shares, len(levels) - 1, levels, batches)
     law = built.acceptance
     return explorer.scenario(
         built.labels,
