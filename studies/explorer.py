@@ -39,41 +39,34 @@ def scenario(
     contexts: Sequence[int],
     batches: Sequence[int],
     lengths: Sequence[int],
-    terms: dict[str, Floats],
+    terms: dict[str, Part],
     experts: Part | None,
-    draft: Floats,
-    base: Floats,
+    drafting: Part,
     tokens: Floats,
     alpha: float | None,
     shown: Sequence[int],
     p_loss: Floats | None,
 ) -> Part:
-    """One scenario. lengths begin with 0; seconds in `terms` (but experts) and `draft` [contexts, batches, lengths].
+    """One scenario. lengths begin with 0; `terms` but the experts, and `drafting`, are entries of microseconds.
 
-    base [contexts, batches]: an undrafted step; a drafter of a fixed fraction is kept as shares of it. tokens
-    [batches, lengths] per step. alpha: the study's own acceptance where it is i.i.d. p_loss as the seconds are, None
-    where no worlds are drawn. shown: the study's own contexts; home is among them, if any fits. The smallest context
-    and batch must fit.
+    tokens [batches, lengths] per step. alpha: the study's own acceptance where it is i.i.d. shown: the study's own
+    contexts; home is among them, if any fits. p_loss [contexts, batches, lengths], None where no worlds are drawn. The
+    smallest context and batch must fit.
     """
     largest = [[largest_batch(prices, context, length) for length in lengths] for context in contexts]
     wanted = sorted(contexts, key=lambda context: (context not in shown, context != HOME_CONTEXT, context))
     context = next(context for context in wanted if largest[contexts.index(context)][0] >= batches[0])
     place = contexts.index(context)
     fitting = [batch for batch in batches if batch <= largest[place][0]]
-    flat = isinstance(prices.drafter, Flat)
     return {
         "name": labels["scenario"],
         "home": {"batch": min(fitting, key=lambda batch: abs(np.log(batch / HOME_BATCH))), "context": context},
         "batches": list(batches),
         "contexts": list(contexts),
         "lengths": list(lengths),
-        "terms": {name: entry(1e6 * seconds, batches) for name, seconds in terms.items()},
+        "terms": terms,
         "experts": experts,
-        "drafting": {
-            "name": labels["drafter"],
-            "of_step": flat,
-            **(entry(draft / base[..., None] if flat else 1e6 * draft, batches)),
-        },
+        "drafting": {"name": labels["drafter"], **drafting},
         "tokens": {
             "name": labels["acceptance"],
             "alpha": alpha,
@@ -95,8 +88,20 @@ def experts(
     return {"axis": axis, "name": name, "levels": rounded(np.asarray(levels)), "studied": studied, "at": entries}
 
 
-def entry(values: Floats, batches: Sequence[int]) -> Part:
-    """Values [contexts, batches, lengths] without the axes along which they say nothing new."""
+def drafting(prices: Ideal | Post, draft: Floats, base: Floats, batches: Sequence[int], own: bool = False) -> Part:
+    """The entry of drafting, from its seconds and those of an undrafted step [contexts, batches, lengths and 1].
+
+    A drafter of a fixed fraction is kept as shares of that step, so that it follows when terms are switched off.
+    """
+    flat = isinstance(prices.drafter, Flat)
+    return {"of_step": flat, **entry(draft / base if flat else 1e6 * draft, batches, own)}
+
+
+def entry(values: Floats, batches: Sequence[int], own: bool = False) -> Part:
+    """Values [contexts, batches, lengths] without the axes along which they say nothing new.
+
+    own: these are not the scenario's batches, and are kept with the values.
+    """
     each = np.asarray(values, np.float64)
     if _same(each, 0):
         each = each[:1]
@@ -104,7 +109,8 @@ def entry(values: Floats, batches: Sequence[int]) -> Part:
     per_sequence = not _same(each, 1) and _same(alone, 1)
     if per_sequence or _same(each, 1):
         each = (alone if per_sequence else each)[:, :1]
-    return {"per_sequence": per_sequence, "values": rounded(each)}
+    listed = {"batches": list(batches)} if own and each.shape[1] > 1 else {}
+    return {"per_sequence": per_sequence, **listed, "values": rounded(each)}
 
 
 def _same(values: Floats, axis: int) -> bool:

@@ -43,7 +43,7 @@ def scenario(built: Exact) -> Part | None:
     batches = refined(start, lambda some: np.stack([*_priced(built, contexts, some, lengths).values()]))
     terms = _priced(built, contexts, batches, lengths)
     draft, experts = terms.pop("drafting"), None
-    base = np.asarray(sum(terms.values(), np.float64(0.0)))[..., 0]
+    base = np.asarray(sum(terms.values(), np.float64(0.0)))[..., :1]
     if terms.pop("experts", None) is not None and built.overlap is not None:
         family, studied = levels(built, lengths[-1] + 1)
         priced = [_verify(built, overlap, ("experts",), contexts, batches, lengths)["experts"] for overlap in family]
@@ -56,10 +56,9 @@ def scenario(built: Exact) -> Part | None:
         contexts=contexts,
         batches=batches,
         lengths=lengths,
-        terms=terms,
+        terms={name: explorer.entry(1e6 * seconds, batches) for name, seconds in terms.items()},
         experts=experts,
-        draft=draft,
-        base=base,
+        drafting=explorer.drafting(built.prices, draft, base, batches),
         tokens=np.asarray(law.tokens_per_step(np.asarray(lengths)), np.float64)[None, :],
         alpha=law.hazards[0] if law.known is None else None,
         shown=built.contexts,

@@ -38,7 +38,7 @@ def between(nodes: list[float], values: list[float], at: float) -> float:
 def value(scenario: Part, entry: Part, at: At, k: int) -> float:
     """An entry at a batch and context, at the draft length in place `k`."""
     rows = [
-        between(scenario["batches"], [by_batch[k] for by_batch in by_context], at.batch)
+        between(entry.get("batches", scenario["batches"]), [by_batch[k] for by_batch in by_context], at.batch)
         for by_context in entry["values"]
     ]
     return between(scenario["contexts"], rows, at.context) * (at.batch if entry["per_sequence"] else 1)

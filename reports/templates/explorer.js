@@ -80,7 +80,7 @@ function position() {
 function where(at) {
   const parts = [`At batch ${number(at.batch)} and ${number(at.context)} tokens of context`];
   parts.push(at.alpha === null ? `acceptance ${held.tokens.alpha ?? "as studied"}` : `acceptance ${stop("acceptance").text}`);
-  if (at.level !== null) parts.push(`experts shared ${stop("overlap").text}`);
+  if (at.level !== null) parts.push(`${held.experts.axis === "shared" ? "experts shared " : ""}${stop("overlap").text}`);
   if (at.cost !== null) parts.push(`a drafter of ${stop("cost").text}`);
   if (off.size) parts.push(`without ${[...off].map(said).join(", ")}`);
   return parts.join(", ");
@@ -90,7 +90,7 @@ function odds(at, chosen) {
   if (!held.p_loss) return "P(loss) is not known here: no traffic is drawn.";
   const c = held.contexts.indexOf(at.context), b = held.batches.indexOf(at.batch);
   const moved = at.alpha !== null || at.level !== null || at.cost !== null || off.size || c < 0 || b < 0;
-  if (moved) return "P(loss) is known at the batches and contexts studied, and all else as studied.";
+  if (moved) return "P(loss) is known only as studied, at the batches and contexts studied.";
   return held.lengths[chosen] ? `P(loss) ${percent(held.p_loss[c][b][chosen])}.` : "";
 }
 
@@ -174,9 +174,10 @@ function open(scenario) {
     part(`${name}-row`).hidden = stops[name].length < 2;
   }
   const shared = held.experts && held.experts.axis === "shared";
+  part("overlap-label").textContent = shared ? "Experts shared" : "Routing";
   part("assumption").textContent = !held.experts || stops.overlap.length < 2 ? ""
     : shared ? "Experts shared: how many of its experts a token has in common with the one before; how that goes on along the window keeps its measured shape, popularity stays."
-      : "Experts shared: between uniform routing, in closed form, and the study's own, simulated; other acceptances keep the experts of the study's own.";
+      : "Routing: between uniform routing, in closed form, and the study's own, simulated; other acceptances keep the experts of the study's own.";
   part("switches").replaceChildren();
   TERMS.filter(term => term === "drafting" || term in held.terms || (term === "experts" && held.experts)).forEach(addSwitch);
   reset();

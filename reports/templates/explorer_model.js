@@ -19,7 +19,7 @@ function linear(nodes, values, x) {
 }
 
 function entryAt(held, entry, at, k) {
-  const rows = entry.values.map(byBatch => between(held.batches, byBatch.map(row => row[k]), at.batch));
+  const rows = entry.values.map(byBatch => between(entry.batches ?? held.batches, byBatch.map(row => row[k]), at.batch));
   return between(held.contexts, rows, at.context) * (entry.per_sequence ? at.batch : 1);
 }
 
