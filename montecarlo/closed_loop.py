@@ -116,6 +116,14 @@ def verify_seconds(
     return seconds + prices.moe_seconds(queries.sum(axis=1)[:, None], distinct).sum(axis=1)
 
 
+def term_seconds(prices: Ideal | Post, steps: Steps, dealt: Batches, prompt: ArrayLike) -> dict[str, Floats]:
+    """The same seconds by term [batches], the experts aside."""
+    found: dict[str, Floats] = {}
+    for kernel in prices.ragged(steps.drafted[dealt.at] + 1, context(steps, prompt)[dealt.at]):
+        found[kernel.term] = np.add(found.get(kernel.term, 0.0), kernel.seconds(prices.bandwidth))
+    return found
+
+
 def draft_seconds(prices: Ideal | Post, steps: Steps, dealt: Batches, prompt: ArrayLike, undrafted: Floats) -> Floats:
     """Seconds of drafting of each batch [batches], given each group's mean undrafted step [groups]."""
     step = np.repeat(undrafted, np.diff(dealt.begin))
@@ -125,6 +133,12 @@ def draft_seconds(prices: Ideal | Post, steps: Steps, dealt: Batches, prompt: Ar
 def durations(dealt: Batches, seconds: Floats) -> Floats:
     """Seconds in which each group's slots emit its texts [groups], from the seconds of its batches [batches]."""
     return dealt.mean(seconds) * dealt.steps / dealt.slots
+
+
+def duration(dealt: Batches, seconds: Floats) -> float:
+    """The sum of `durations` over the groups, to rounding; many times faster."""
+    counts = np.diff(dealt.begin)
+    return float(np.sum(np.repeat(dealt.steps / (dealt.slots * counts), counts) * seconds))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from math import log
 import polars as pl
 from matplotlib.figure import Figure
 
-from reports import ablation, attention_table, change, claims, style
+from reports import ablation, attention_table, change, claims, explorer, style
 from reports import economics_findings as findings
 from reports.figures import ablation as ablation_figure
 from reports.figures.economics import FIGURES
@@ -47,6 +47,7 @@ def page(read: Results) -> Page:
     steps = _ablation(read)
     filling = {
         "sections": sections,
+        "explorer": explorer.embedded(read),
         "caveat": EXACT_CAVEAT,
         "exact": EXACT,
         "achieved": any(section.scenario.achieved for section in sections),

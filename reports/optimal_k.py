@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from reports import change, findings
+from reports import change, explorer, findings
 from reports.figures.optimal_k import FIGURES
 from reports.page import Brief, Page, Picture, pictures
 from reports.scenario import Scenario, split
@@ -41,6 +41,7 @@ def page(read: Results) -> Page:
     named = {section.scenario.name for section in sections}
     filling = {
         "sections": sections,
+        "explorer": explorer.embedded(read),
         "caveat": caveat(read),
         "drawn": any(section.scenario.drawn for section in sections),
         "general_notes": [note for name, notes in read.notes.items() if name not in named for note in notes],

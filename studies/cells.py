@@ -22,7 +22,8 @@ class Cells:
     batches, contexts, lengths]: 5th and 95th percentile of the speedup over the batches inside worlds. emitted [worlds,
     batches]: tokens of those seconds, in any unit. resampled: seconds as the first two [replicates, worlds, ...] of
     traces resampled by request, None without a trace. ideal [batches, contexts, lengths]: speedup at rooflines in the
-    same worlds, where prices are drawn; else None.
+    same worlds, where prices are drawn; else None. terms, by name [batches, contexts, 1 + lengths above 0]: mean
+    seconds of an undrafted step, then of each verify; they sum to step - draft.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Cells:
     emitted: Floats
     resampled: tuple[Floats, Floats] | None
     ideal: Floats | None
+    terms: dict[str, Floats]
 
     @property
     def by_world(self) -> Floats:

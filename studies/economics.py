@@ -19,7 +19,7 @@ from montecarlo.linear import GatedDeltaNet
 from montecarlo.post import Post
 from montecarlo.roofline import Floats, Work, intensity
 from montecarlo.target import AttentionKind
-from studies import ablation, claims, exact
+from studies import ablation, claims, exact, explorer, explorer_closed
 from studies.columns import ATTENTION, ECONOMICS_BEST, ECONOMICS_GRID, GUTTERS, INTENSITY, LEDGER, MAP
 from studies.config import Study
 from studies.exact import Exact, largest_batch
@@ -56,16 +56,18 @@ def conclude(study: Study, worlds: int, done: Mapping[str, Arrays], meta: dict[s
     plain = study.model_dump_json()
     parts: dict[str, list[pl.DataFrame]] = {}
     notes: dict[str, list[str]] = {}
+    explored = []
     for index in range(len(study.scenario)):
         built = prepared(plain, index)
         batches = built.batches or ladder(built)
         for name, frame in _scenario(built, batches).items():
             parts.setdefault(name, []).append(frame)
         notes[built.labels["scenario"]] = list(built.notes)
+        explored.append(explorer_closed.scenario(built))
     frames = {name: pl.concat(frames) for name, frames in parts.items()}
     frames["claims"] = claims.frame()
     frames["ablation"] = ablation.frame()
-    return Results("economics", frames, notes, meta)
+    return Results("economics", frames, notes, meta, explorer.document("economics", explored))
 
 
 def ladder(built: Exact) -> tuple[int, ...]:

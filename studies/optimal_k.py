@@ -14,7 +14,7 @@ import polars as pl
 from montecarlo import difficulty, estimate, exact
 from montecarlo.difficulty import Difficulty
 from montecarlo.keys import Stream, generator
-from studies import cells, serving, surfaces, walks
+from studies import cells, explorer, explorer_sampled, serving, surfaces, walks
 from studies.cells import Cells
 from studies.columns import BEST, CHANGES
 from studies.config import Study
@@ -39,7 +39,7 @@ def conclude(study: Study, worlds: int, done: Mapping[str, Arrays], meta: dict[s
     """The results of all scenarios from the arrays of all tasks, by task name."""
     plain = study.model_dump_json()
     frames: dict[str, list[pl.DataFrame]] = {"results": [], "best": [], "changes": []}
-    notes = {}
+    notes, explored = {}, []
     for index in range(len(study.scenario)):
         built = prepared(plain, index)
         found = simulated(study, index, worlds, done)
@@ -48,7 +48,9 @@ def conclude(study: Study, worlds: int, done: Mapping[str, Arrays], meta: dict[s
         for name, frame in {"results": grid, "best": best, "changes": _changes(built, best)}.items():
             frames[name].append(frame)
         notes[built.labels["scenario"]] = [*built.notes, *_left_out(grid)]
-    return Results("optimal-k", {name: pl.concat(parts) for name, parts in frames.items()}, notes, meta)
+        explored.append(explorer_sampled.scenario(built, found, study.seed))
+    joined = {name: pl.concat(parts) for name, parts in frames.items()}
+    return Results("optimal-k", joined, notes, meta, explorer.document("optimal-k", explored))
 
 
 def simulated(study: Study, index: int, worlds: int, done: Mapping[str, Arrays]) -> Cells:

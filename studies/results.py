@@ -1,7 +1,8 @@
 """The only reader and writer of a study's result files.
 
 A results folder holds `study.toml` (the resolved configuration), the study's Parquet files (studies/columns.py),
-`figures/`, `report.html` and `manifest.json`. Nothing in them depends on the clock or on the host.
+`explorer.json` where a page can move something, `figures/`, `report.html` and `manifest.json`. Nothing in them depends
+on the clock or on the host.
 """
 
 import json
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas
 
 MANIFEST = "manifest.json"
+EXPLORER = "explorer.json"
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,19 @@ class Results:
 
     study: its id. frames: one for each of `columns.FILES[study]`, with its columns; they may be empty.
     notes: assumptions made and things left out, a sentence each, by scenario.
-    meta: seed, versions, digest of the trace.
+    meta: seed, versions, digest of the trace. explorer: what the page can move (studies/explorer.py), if anything.
     """
 
     study: str
     frames: dict[str, pl.DataFrame]
     notes: dict[str, list[str]]
     meta: dict[str, Any]
+    explorer: dict[str, Any] | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """The names of its files."""
+        return [*(f"{name}.parquet" for name in FILES[self.study]), *([EXPLORER] if self.explorer else [])]
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         return self.frames[name]
@@ -70,15 +78,10 @@ def note(folder: Path, names: list[str]) -> None:
         write_atomically(path, lambda place: _put(place, said.encode()))
 
 
-def _put(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-
-
 def write(folder: Path, results: Results) -> list[str]:
-    """Write the study's Parquet files into `folder` and return their names."""
+    """Write the study's files into `folder` and return their names."""
     said = {"study": results.study, "meta": results.meta, "notes": results.notes}
     metadata = {"draftodds": json.dumps(said, sort_keys=True)}
-    names = []
     for name, schema in FILES[results.study].items():
         ordered = results[name].select([pl.col(column).cast(dtype) for column, dtype in schema.items()])
 
@@ -86,8 +89,19 @@ def write(folder: Path, results: Results) -> list[str]:
             ordered.write_parquet(path, metadata=metadata)
 
         write_atomically(folder / f"{name}.parquet", save)
-        names.append(f"{name}.parquet")
-    return names
+    if results.explorer:
+        text = explorer_text(results.explorer).encode()
+        write_atomically(folder / EXPLORER, lambda path: _put(path, text))
+    return results.files
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def explorer_text(explorer: dict[str, Any]) -> str:
+    """As it stands in its file; raises ValueError for what JSON cannot say."""
+    return json.dumps(explorer, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
 
 
 def read(folder: Path | str) -> Results:
@@ -106,8 +120,19 @@ def read(folder: Path | str) -> Results:
             if dict(frame.schema) != dict(pl.Schema(schema)):
                 raise ValueError(f"{name}.parquet has other columns")
             frames[name] = frame
-        return Results(str(said["study"]), frames, notes=dict(said["notes"]), meta=dict(said["meta"]))
+        explorer = _explorer(folder / EXPLORER)
+        return Results(str(said["study"]), frames, dict(said["notes"]), dict(said["meta"]), explorer)
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror or error}") from error
     except (pl.exceptions.PolarsError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{folder} holds damaged result files ({error}); run the study again with --fresh") from error
+
+
+def _explorer(path: Path) -> dict[str, Any] | None:
+    """What explorer.json holds; None where there is none, as in folders of older versions."""
+    if not path.is_file():
+        return None
+    read = json.loads(path.read_text("utf-8"))
+    if not isinstance(read, dict) or not isinstance(read.get("scenarios"), list):
+        raise ValueError(f"{EXPLORER} has no scenarios")
+    return read

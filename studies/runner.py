@@ -198,7 +198,7 @@ def run(
 
 def finish(folder: Folder, found: Results, draw: Callable[[Path], list[str]]) -> None:
     """Write the result files, and draw them."""
-    folder.note([f"{name}.parquet" for name in found.frames])
+    folder.note(found.files)
     results.write(folder.path, found)
     folder.note(draw(folder.path))
 

@@ -171,7 +171,23 @@ def cells(built: Built, seed: int, found: list[Arrays], resampled: list[Arrays])
         emitted=np.ones((worlds, len(slices))),
         resampled=_resampled(built, joined(resampled)["moe_seconds"], tokens) if resampled else None,
         ideal=ideal,
+        terms=_terms(built, built.drawn(seed, range(worlds), 3), estimate.mean(means(moe))),
     )
+
+
+def _terms(built: Built, prices: Ideal | Post, moe: Floats) -> dict[str, Floats]:
+    """Mean verify seconds by term [batches, contexts, 1 + lengths above 0]; of MoE seconds [batches, deepest + 1]."""
+    every = sorted({0, *built.lengths})
+    batch = np.asarray(built.batches, np.float64)[:, None, None]
+    context, depth = np.asarray(built.contexts, np.float64)[None, :, None], np.asarray(every, np.float64)[None, None, :]
+    shape, found = (len(built.batches), len(built.contexts), len(every)), dict[str, Floats]()
+    for kernel in prices.kernels(batch, depth, context):
+        spent = kernel.seconds(prices.bandwidth)
+        spent = estimate.mean(spent) if spent.ndim > len(shape) else spent
+        found[kernel.term] = found.get(kernel.term, 0.0) + np.broadcast_to(spent, shape)
+    if built.experts:
+        found["experts"] = np.broadcast_to(moe[:, None, every], shape)
+    return found
 
 
 def _batch_spread(built: Built, seed: int, moe: Floats, b: int, tokens: Floats) -> Floats:

@@ -17,7 +17,7 @@ from montecarlo.difficulty import Difficulty
 from montecarlo.errors import InputError
 from montecarlo.keys import Stream, generator, key
 from montecarlo.post import Post
-from montecarlo.roofline import Floats
+from montecarlo.roofline import TERMS, Floats
 from montecarlo.routing import Routing
 from montecarlo.surface import Recording
 from montecarlo.text import Text
@@ -119,8 +119,9 @@ def walk_block(study_json: str, index: int, first: int, worlds: int) -> Arrays:
 
     undrafted [worlds, groups, contexts], drafted [worlds, groups, contexts, lengths]: seconds in which a group's slots
     emit its texts; drafting [worlds, batches, contexts, lengths]: of them spent on drafts. tokens, steps, distinct
-    experts per layer [worlds, batches, lengths]. NaN where a batch cannot be filled with requests of their own. Where
-    prices are drawn, ideal_undrafted and ideal_drafted are the same seconds at rooflines.
+    experts per layer [worlds, batches, lengths]. terms [worlds, TERMS, batches, contexts, 1 + lengths above 0]: seconds
+    of the verifies, the experts aside. NaN where a batch cannot be filled with requests of their own. Where prices are
+    drawn, ideal_undrafted and ideal_drafted are the same seconds at rooflines.
     """
     built, seed = prepared(study_json, index), Study.model_validate_json(study_json).seed
     found = []
@@ -164,6 +165,7 @@ def _walked(built: Built, world: World, prices: list[Ideal | Post], seed: int, n
     every, where = sorted({0, *built.lengths}), groups(built)
     shape = (len(built.batches), len(built.contexts), len(every))
     found = {name: np.full((shape[0], shape[2]), np.nan) for name in ("tokens", "steps", "distinct")}
+    terms = np.zeros((len(TERMS), *shape))
     seconds, drafting = (np.full((len(prices), many, *shape[1:]), np.nan) for many in (where[-1].stop, shape[0]))
     undrafted: dict[tuple[int, int, int], np.ndarray] = {}  # mean step of each group
     for i, length in enumerate(every):
@@ -184,6 +186,8 @@ def _walked(built: Built, world: World, prices: list[Ideal | Post], seed: int, n
             found["steps"][b, i] = dealt.steps.sum()
             found["distinct"][b, i] = 0.0 if distinct is None else distinct.mean()
             for c, context in enumerate(built.contexts):
+                for term, spent in closed_loop.term_seconds(prices[0], steps, dealt, context).items():
+                    terms[TERMS.index(term), b, c, i] = closed_loop.duration(dealt, spent)
                 for p, listed in enumerate(prices):
                     verify = closed_loop.verify_seconds(listed, steps, dealt, context, distinct)
                     if length == 0:
@@ -196,7 +200,7 @@ def _walked(built: Built, world: World, prices: list[Ideal | Post], seed: int, n
     found = {name: values[:, asked] for name, values in found.items()}
     for p, name in zip(range(len(prices)), ("", "ideal_"), strict=False):
         found |= {f"{name}undrafted": seconds[p, ..., 0], f"{name}drafted": seconds[p][..., asked]}
-    return found | {"drafting": drafting[0][..., asked]}
+    return found | {"drafting": drafting[0][..., asked], "terms": terms}
 
 
 def _emitted(steps: Steps, dealt: closed_loop.Batches) -> int:
@@ -238,7 +242,24 @@ def cells(built: Built, seed: int, found: list[Arrays], resampled: list[Arrays])
         emitted=tokens[..., 0],
         resampled=(again["undrafted"], again["drafted"]) if resampled else None,
         ideal=_ideal(built, every) if built.ideal else None,
+        terms=_terms(built, every),
     )
+
+
+def _terms(built: Built, every: Arrays) -> dict[str, Floats]:
+    """Mean verify seconds by term [batches, contexts, 1 + lengths above 0]; the experts' are what the others leave."""
+    above = np.asarray(built.lengths) > 0
+    batch = np.asarray(built.batches, np.float64)[:, None, None]
+    # an undrafted step emits one token, so that there are as many steps as tokens
+    steps = np.concatenate([every["tokens"][..., :1], every["steps"][..., above]], axis=-1)
+    taken = estimate.mean(steps)[:, None, :] / batch
+    spent = estimate.mean(every["terms"]) / taken
+    found = {term: spent[at] for at, term in enumerate(TERMS) if np.any(spent[at] > 0)}
+    if built.experts:
+        undrafted = estimate.mean(_by_batch(built, every["undrafted"]))[..., None]
+        drafted = estimate.mean(_by_batch(built, every["drafted"]) - every["drafting"])[..., above]
+        found["experts"] = np.concatenate([undrafted, drafted], axis=-1) / taken - sum(found.values())
+    return found
 
 
 def _ideal(built: Built, every: Arrays) -> Floats:

@@ -1,5 +1,6 @@
 """Reports: a page and figures that say what the frames say, whatever the names, and fetch nothing."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -77,6 +78,7 @@ class Reader(HTMLParser):
         self.addresses: list[str] = []
         self.handlers: list[str] = []
         self.ids: list[str] = []
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
         self.text = ""
         self.feed(text)
         self.close()
@@ -85,6 +87,8 @@ class Reader(HTMLParser):
         self.tags.append(tag)
         if tag not in ("meta", "img", "br", "link", "input"):
             self.open.append(tag)
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
         for name, value in attrs:
             if name in ("src", "href", "srcset", "action", "data", "poster", "background", "xlink:href"):
                 self.addresses.append(value or "")
@@ -98,7 +102,10 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
+        if "script" in self.open:
+            attributes, held = self.scripts.pop()
+            self.scripts.append((attributes, held + data))
+        elif "style" not in self.open:
             self.text += data
 
 
@@ -108,11 +115,21 @@ def read(folder: Path) -> Reader:
     return reader
 
 
-def test_the_page_is_whole_and_fetches_and_runs_nothing(case: tuple[Results, Path]) -> None:
-    _, folder = case
+def runs_only_the_explorer(found: Results, reader: Reader) -> bool:
+    """Whether the page's scripts are the explorer's data and the explorer, both in the page; none where it has none."""
+    if found.explorer is None:
+        return reader.scripts == []
+    (kind, data), (plain, code) = reader.scripts
+    held = json.loads(data) == json.loads(json.dumps(found.explorer))
+    return held and kind["type"] == "application/json" and plain == {} and code.strip().startswith("(() => {")
+
+
+def test_the_page_is_whole_and_fetches_nothing(case: tuple[Results, Path]) -> None:
+    found, folder = case
     reader = read(folder)
     assert reader.tags[0] == "html"
-    assert not {"script", "iframe", "object", "embed", "link", "base", "form"} & set(reader.tags)
+    assert runs_only_the_explorer(found, reader)
+    assert not {"iframe", "object", "embed", "link", "base", "form"} & set(reader.tags)
     assert reader.handlers == []
     assert [at[:40] for at in reader.addresses if not at.startswith(("data:image/svg+xml,", "#"))] == []
     assert len(reader.ids) == len(set(reader.ids))
@@ -138,7 +155,7 @@ def test_the_same_results_are_drawn_as_the_same_bytes(case: tuple[Results, Path]
     before = contents(folder)
     names = page.render(folder)
     assert contents(folder) == before
-    assert sorted(names) == sorted(name for name in before if not name.endswith(".parquet"))
+    assert sorted(names) == sorted(name for name in before if not name.endswith((".parquet", ".json")))
 
 
 def test_every_figure_is_on_the_page_in_both_forms(case: tuple[Results, Path]) -> None:
