@@ -13,7 +13,7 @@ from rich.text import Text
 from montecarlo.errors import InputError
 from studies.results import Results
 
-GAP = 2  # between columns
+GAP = 2  # of a column to the next; rich counts it at the edges too
 # Frames that are small enough to print; `compare` has no others.
 KEPT = {"best", "changes", "gutters", "claims", "operating", "trades", "scores", "choices", "shares", "naive", "flips"}
 KEPT |= {"worth", "gutter", "improvements"}
@@ -57,23 +57,31 @@ def _tables(headings: list[str], rows: list[list[str]], width: int) -> Iterator[
         [plain(cell) for cell in column]
         for column in (zip(headings, *rows, strict=True) if rows else ([heading] for heading in headings))
     ]
-    # headings break between words, cells nowhere
+    # cells are never broken, headings only between words, and only where the table would be too wide
+    whole = [max(map(cell_len, cells)) for cells in columns]
     needed = [max(map(cell_len, [*heading.split(), *cells])) for heading, *cells in columns]
     at = 1
     while at < len(columns):
         stop = at + 1
-        while stop < len(columns) and needed[0] + sum(GAP + need for need in needed[at : stop + 1]) <= width:
+        while stop < len(columns) and _wide(needed, [0, *range(at, stop + 1)]) <= width:
             stop += 1
+        shown = [0, *range(at, stop)]
+        widths = whole if _wide(whole, shown) <= width else needed
         table = Table(box=None, pad_edge=False)
-        for column in (0, *range(at, stop)):
+        for column in shown:
             heading, *cells = columns[column]
             in_words = column == 0 and any(cell[:1].isalpha() for cell in cells)
-            fits = min(needed[column], width // 2)
-            table.add_column(Text(heading), justify="left" if in_words else "right", min_width=fits)
-        for row in range(len(rows)):
-            table.add_row(*(Text(columns[column][row + 1]) for column in (0, *range(at, stop))))
+            table.add_column(
+                Text(heading), justify="left" if in_words else "right", width=min(widths[column], width // 2)
+            )
+        for row in range(1, len(rows) + 1):
+            table.add_row(*(Text(columns[column][row]) for column in shown))
         yield table
         at = stop
+
+
+def _wide(widths: list[int], columns: list[int]) -> int:
+    return sum(GAP + widths[column] for column in columns)
 
 
 def plain(text: str) -> str:

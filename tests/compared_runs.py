@@ -4,6 +4,8 @@ import shutil
 from importlib import import_module
 from pathlib import Path
 
+import polars as pl
+
 from studies import cli, compare, config, runner, runs, scenario
 from studies.results import Results
 
@@ -41,3 +43,7 @@ def compared(*folders: Path) -> Results:
 
 def said(found: Results) -> str:
     return " ".join(note for notes in found.notes.values() for note in notes)
+
+
+def others(found: Results) -> pl.DataFrame:
+    return found["results"].filter(~pl.col("baseline"))
