@@ -2,8 +2,9 @@
 
 What is run: the `draftodds` lines of every ```sh block and every ```python block, in the order of the page, in an empty
 folder beside which only `docs/` of the project can be seen. So that this stays affordable a study is run with WORLDS
-worlds, and a trace is synthesised of at most REQUESTS requests: what is tested is that a command works, and not its
-answer. Not run: ```text (what is printed, and how a command is called), and blocks after `<!-- not run: why -->`.
+worlds, a trace is synthesised of at most REQUESTS requests, and `trace fit` finds a process that is known: what is
+tested is that a command works, and not its answer. Not run: ```text (what is printed, and how a command is called), and
+blocks after `<!-- not run: why -->`.
 """
 
 import contextlib
@@ -19,6 +20,10 @@ import pytest
 from studies import config
 from tests.markdown import INDENTED, Block, Markdown, broken, reached
 from tests.test_cli import invoke
+from tests.test_trace_fit_acceptance import TRUTH as DIFFICULTY
+from tests.test_trace_fit_routing import TRUTH as ROUTING
+from traces import fitted_acceptance, fitted_routing
+from traces.fitted import Fitted
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -44,22 +49,20 @@ def small(argv: list[str]) -> list[str]:
     return argv
 
 
-def run(page: Markdown) -> int:
-    """Run what a page shows to be typed, here; the number of commands and blocks. Raises AssertionError at a fault."""
+def run(page: Markdown) -> None:
+    """Run what a page shows to be typed, here. Raises AssertionError at a fault."""
     names: dict[str, object] = {"__name__": "__main__"}
-    ran = 0
     for block in page.blocks:
         place = f"{page.path.name}, line {block.line}"
         if block.why is None and block.language == "python":
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(compile("\n" * block.line + block.code, str(page.path), "exec"), names)
-            ran += 1
         if block.why is None and block.language == "sh":
-            ran += sum(command(line, place) for line in block.commands)
-    return ran
+            for line in block.commands:
+                command(line, place)
 
 
-def command(line: str, place: str) -> bool:
+def command(line: str, place: str) -> None:
     """Run a `draftodds` line; look that what else is typed is there."""
     first, *rest = shlex.split(line, comments=True)
     assert first in OTHERS | {"draftodds"}, f"{place}: {line}: what is this?"
@@ -72,7 +75,6 @@ def command(line: str, place: str) -> bool:
         assert importlib.util.find_spec(rest[1]), f"{place}: no module {rest[1]}"
     elif first == "python":
         assert (ROOT / rest[0]).is_file(), f"{place}: no file {rest[0]}"
-    return first == "draftodds"
 
 
 def runs(page: Path) -> bool:
@@ -107,7 +109,9 @@ def test_code_says_what_it_is(page: Path) -> None:
 def test_what_is_shown_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     monkeypatch.chdir(tmp_path)
-    assert run(Markdown.read(page)) > 0
+    monkeypatch.setattr(fitted_routing, "fitted", lambda trace, name, progress: Fitted(ROUTING, [], [], []))
+    monkeypatch.setattr(fitted_acceptance, "fitted", lambda trace, name, progress: Fitted(DIFFICULTY, [], [], []))
+    run(Markdown.read(page))
 
 
 def test_enough_is_run() -> None:
@@ -135,7 +139,7 @@ def test_a_broken_page_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert reached(tmp_path / "other.md") == {page, tmp_path / "other.md"}
     assert reached(page) == {page}
     for code, fault in (
-        ("```python\nx = 1\n```\n```python\nassert x == 2\n```\n", ""),
+        ("```python\nx = 1\n```\n```python\nassert x == 2, 'x is 1'\n```\n", "x is 1"),
         ("```sh\ndraftodds run optimal-k --set target=none\n```\n", "none"),
         ("```sh\nmake nothing\n```\n", "no target nothing"),
         ("```sh\npython -m tests.bench.nothing\n```\n", "no module"),
@@ -144,9 +148,7 @@ def test_a_broken_page_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         page.write_text(code, "utf-8")
         with pytest.raises(AssertionError, match=fault):
             run(Markdown.read(page))
-    page.write_text(
-        "<!-- not run: it fails -->\n```python\nassert False\n```\n```text\ndraftodds no\n```\n", "utf-8"
-    )
-    assert run(Markdown.read(page)) == 0
+    page.write_text("<!-- not run: it fails -->\n```python\nassert False\n```\n```text\ndraftodds no\n```\n", "utf-8")
+    run(Markdown.read(page))
     assert Markdown.read(page).blocks[0] == Block("python", "assert False\n", 2, "it fails")
     assert INDENTED.findall("x\n\n    draftodds list\n") == ["    draftodds list"]
