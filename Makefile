@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: study test check bench clean
+.PHONY: study test check bench docs clean
 
 study: $(READY)
 	$(BIN)/draftodds run optimal-k --out out/study
@@ -19,6 +19,9 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench
+
+docs: $(READY)
+	$(BIN)/python -W error::UserWarning -m pdoc --output-directory out/api montecarlo traces studies reports
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "draftodds needs Python 3.11 or later; set PYTHON=..."; exit 2; }
