@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from studies import config
+from studies.cli import STUDIES
 from tests.markdown import INDENTED, Block, Markdown, broken, reached
 from tests.test_cli import invoke
 from tests.test_trace_fit_acceptance import TRUTH as DIFFICULTY
@@ -77,6 +78,13 @@ def command(line: str, place: str) -> None:
         assert (ROOT / rest[0]).is_file(), f"{place}: no file {rest[0]}"
 
 
+def typed() -> list[str]:
+    """The commands of all pages."""
+    blocks = [block for page in PAGES for block in Markdown.read(page).blocks]
+    lines = [line for block in blocks if block.language == "sh" and block.why is None for line in block.commands]
+    return [line for line in lines if line.startswith("draftodds ")]
+
+
 def runs(page: Path) -> bool:
     return any(block.language in ("sh", "python") and block.why is None for block in Markdown.read(page).blocks)
 
@@ -116,13 +124,24 @@ def test_what_is_shown_runs(page: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_enough_is_run() -> None:
     """Of all pages together: 30 commands, every study, every command that makes or reads a trace."""
-    blocks = [block for page in PAGES for block in Markdown.read(page).blocks]
-    lines = [line for block in blocks if block.language == "sh" and block.why is None for line in block.commands]
-    shown = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("draftodds ")]
+    shown = [shlex.split(line, comments=True)[1:] for line in typed()]
     assert len(shown) >= 30
-    assert {argv[1] for argv in shown if argv[0] == "run"} >= {"optimal-k", "economics", "stress", "sensitivity"}
+    assert {argv[1] for argv in shown if argv[0] == "run"} == set(STUDIES)
     assert {argv[1] for argv in shown if argv[0] == "trace"} >= {"import", "describe", "fit", "synthesise", "export"}
-    assert all(len(block.why) > 10 for block in blocks if block.why is not None)
+    reasons = [block.why for page in PAGES for block in Markdown.read(page).blocks if block.why is not None]
+    assert all(len(why) > 10 for why in reasons)
+
+
+def test_no_two_commands_write_to_one_place() -> None:
+    """Who types one page after the other in one folder is never refused."""
+    places: dict[str, set[str]] = {}
+    for line in typed():
+        argv = shlex.split(line, comments=True)[1:]
+        usual = f"out/{argv[1]}" if argv[0] == "run" else ""
+        place = argv[argv.index("--out") + 1] if "--out" in argv else usual
+        places.setdefault(place, set()).add(line)
+    assert len(places) > 20
+    assert {place: lines for place, lines in places.items() if place and len(lines) > 1} == {}
 
 
 def test_a_broken_page_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
