@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: study test check bench browser gallery clean
+.PHONY: study test check bench docs browser gallery clean
 
 study: $(READY)
 	$(BIN)/draftodds run optimal-k --out out/study
@@ -26,6 +26,9 @@ browser: $(READY)
 	$(BIN)/python -c "import sys; from reports import printing; sys.exit(printing.browser() is None)" \
 	  || { apt-get update -qq && apt-get install -y -qq chromium; } || $(BIN)/python -m playwright install chromium
 	$(BIN)/python -m pytest tests/browser
+
+docs: $(READY)
+	$(BIN)/python -W error::UserWarning -m pdoc --output-directory out/api montecarlo traces studies reports
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "draftodds needs Python 3.11 or later; set PYTHON=..."; exit 2; }

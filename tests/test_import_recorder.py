@@ -1,6 +1,5 @@
 """SGLang's per-token recorder, in the converted layout of docs/traces.md: physical ids, slots, verify passes."""
 
-import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.markdown import Markdown
 from tests.routing_traces import Back, imported, refused, routed
 from tests.test_npz import packed
 from traces import importers
@@ -194,8 +194,8 @@ class Tensor:
 
 def converted(monkeypatch: pytest.MonkeyPatch, path: Path, held: dict[str, Any]) -> None:
     """Run the conversion of docs/traces.md, with a stand-in for torch that holds `held`."""
-    text = (Path(__file__).parents[1] / "docs" / "traces.md").read_text("utf-8")
-    (code,) = re.findall(r"(?ms)^```python\n(.*?)^```", text)
+    page = Markdown.read(Path(__file__).parents[1] / "docs" / "traces.md")
+    (code,) = [block.code for block in page.blocks if block.language == "python" and "import torch" in block.code]
 
     def load(name: str, map_location: str, weights_only: bool) -> dict[str, Any]:
         assert (name, map_location, weights_only) == (str(path), "cpu", True)

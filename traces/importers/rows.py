@@ -17,7 +17,7 @@ class Rows:
 
     def __init__(self, file: str, reading: Reading) -> None:
         self.file, self.reading = file, reading
-        self.held: dict[str, array[int]] = {}
+        self.held = dict[str, "array[int]"]()
         self.prompts: dict[str, int] = {}
         self.top_k = 0
         self.unnamed, self.seen = 0, set[tuple[int, int]]()
