@@ -20,6 +20,7 @@ from traces import profiles
 
 ROOT = Path(__file__).parents[1]
 FILES = {
+    "explorer.json",
     "study.toml",
     "results.parquet",
     "best.parquet",
