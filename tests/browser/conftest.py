@@ -18,6 +18,7 @@ RUNS = {
     "sensitivity": [],
     "validate": [],
 }
+OTHERS = ("trace", "compare")
 
 
 def draftodds(*arguments: str) -> None:
@@ -28,13 +29,16 @@ def draftodds(*arguments: str) -> None:
 
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The report of every study, and of a described trace."""
+    """The report of every study, of a described trace, and of a comparison."""
     out = tmp_path_factory.mktemp("out")
     for study, options in RUNS.items():
         draftodds("run", study, "--quiet", "--out", str(out / study), *options)
     draftodds("trace", "synthesise", "gpt-oss-20b", "--requests", "40", "--tokens", "64", "--out", str(out / "made"))
     draftodds("trace", "describe", str(out / "made"), "--out", str(out / "trace"))
-    return {folder: out / folder / "report.html" for folder in (*RUNS, "trace")}
+    dearer = ["--set", "drafter=fraction:0.2", "--set", "batch=[1, 16]", "--worlds", "16"]
+    draftodds("run", "optimal-k", "--quiet", "--out", str(out / "dearer"), *dearer)
+    draftodds("compare", "--quiet", str(out / "optimal-k"), str(out / "dearer"), "--out", str(out / "compare"))
+    return {folder: out / folder / "report.html" for folder in (*RUNS, *OTHERS)}
 
 
 @pytest.fixture(scope="session")

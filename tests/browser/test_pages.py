@@ -6,9 +6,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import RUNS
+from tests.browser.conftest import OTHERS, RUNS
 
-PAGES = (*RUNS, "trace")
+PAGES = (*RUNS, *OTHERS)
 WIDTHS = (360, 800, 1280)
 STICKS_OUT = """() => [...document.querySelectorAll('body *')]
     .filter(one => !one.closest('.scroll'))
