@@ -18,13 +18,18 @@ def table(one: Beside, run: str, context: int) -> tuple[list[str], list[list[str
     headings += [*(["P(better)"] if drawn else []), *(["tokens/s"] if rated else [])]
     lines = []
     for first, row in zip(base, rows, strict=True):
-        chosen = [f"{each['recommended']}  {gain(each['speedup'])}" for each in (first, row)]
+        chosen = [_chosen(each) for each in (first, row)]
         size = points(shift(row))
         cells = [*chosen, size if one.exact else f"{size} ± {200 * error(row):.1f}"]
         cells += [percent(row["p_better"])] if drawn else []
         cells += [_beside(row)] if rated else []
         lines.append([f"{row['batch']:,}", *cells])
     return headings, lines
+
+
+def _chosen(row: Row) -> str:
+    """The recommended length and its speedup."""
+    return f"{row['recommended']}: {gain(row['speedup'])}" if row["recommended"] else "none"
 
 
 def _beside(row: Row) -> str:

@@ -102,7 +102,7 @@ def _common(first: Side, side: Side) -> tuple[int | None, str]:
     if study in EXACT:
         return None, ""
     if study != "optimal-k":
-        return 0, f"errors are as of independent runs, which is on the safe side; {study} keeps no worlds to pair."
+        return 0, f"errors are as of independent runs, as {study} keeps no worlds; too wide where draws are shared."
     why = first.missing or side.missing or pairing.apart(first.run, side.run)
     if why:
         return 0, f"worlds are not paired, as {why}; errors are as of independent runs."
@@ -110,7 +110,9 @@ def _common(first: Side, side: Side) -> tuple[int | None, str]:
     assert side.worlds is not None
     drawn = len(first.worlds.cells.drafted), len(side.worlds.cells.drafted)
     alone = f" of {drawn[0]} and {drawn[1]}, the others their own" if drawn[0] != drawn[1] else ""
-    return min(drawn), f"errors are paired over {min(drawn)} worlds that both drew{alone}."
+    apart = first.run.asked.trace_sha256 != side.run.asked.trace_sha256
+    shared = ", which share the terms of the engine and not the texts" if apart else ""
+    return min(drawn), f"errors are paired over {min(drawn)} worlds that both drew{alone}{shared}."
 
 
 def _against(first: Side, side: Side, place: Place, lengths: tuple[int, int], common: int | None) -> Row:

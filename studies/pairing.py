@@ -60,7 +60,10 @@ class Worlds:
 
 def remade(run: Run, index: int) -> Worlds:
     """The worlds of scenario `index` of a run of optimal-k; raises InputError where its blocks do not hold them."""
+    other = InputError(f"{runner.BLOCKS} of {run.folder} do not make its results again (other files or versions)")
     grid = run.results["results"].filter(scenario=run.asked.scenario[index].name)
+    if grid.is_empty():
+        raise other
     worlds, plain = int(grid["worlds"][0]), run.asked.model_dump_json()
     built = prepared(plain, index)
     done = {}
@@ -71,7 +74,6 @@ def remade(run: Run, index: int) -> Worlds:
             if kept is None:
                 raise InputError(f"{name} of {run.folder} is missing or damaged")
             done[task.name] = kept
-    other = InputError(f"{runner.BLOCKS} of {run.folder} do not make its results again (other files or versions)")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # numbers of another run are found out below

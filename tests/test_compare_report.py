@@ -97,6 +97,7 @@ REFUSED = {
     "comparison": (["base", "out"], "a run of compare"),
     "validate": (["base", "validate"], "a run of validate"),
     "no scenario": (["two", "base"], "no scenario is in all of"),
+    "edited study.toml": (["edited", "base"], "no batch and context"),
     "no cell": (["base", "other-batch"], "no batch and context"),
     "both": (["base", "dearer", "--json", "--quiet"], "exclude each other"),
     "out is a run": (["base", "dearer", "--out", "@base"], "is in the way of"),
@@ -116,6 +117,8 @@ def wrong(place: Path) -> Path:
     validate = Results("validate", {n: pl.DataFrame(schema=s) for n, s in results.FILES["validate"].items()}, {}, {})
     results.write(place / "validate", validate)
     ran(place / "other-batch", **SMALL | {"batch": "2"})
+    edited = copied(place / "base", place / "edited")
+    (edited / "study.toml").write_text((edited / "study.toml").read_text().replace('name = "', 'name = "x'))
     two = copied(place / "base", place / "two")
     text = (two / "study.toml").read_text()
     (two / "study.toml").write_text(

@@ -107,6 +107,13 @@ def test_the_error_of_a_trace_is_paired_over_the_same_resamples(
     assert row["speedup_difference_trace_se"] == pytest.approx(error, rel=1e-9)
     alone = [results.read(folder)["results"].filter(draft_length=2)["speedup_trace_se"].item() for folder in folders]
     assert error < np.hypot(*alone)
+    (tmp_path / "second.npz").write_bytes(packed(**made_up(tuple(range(21, 29)))))
+    second = ran(tmp_path / "second", trace=tmp_path / "second.npz", **traced | {"drafter": "fraction:0.4"})
+    found = compared(folders[0], second)
+    assert "not the texts" in said(found)
+    alone[1] = results.read(second)["results"].filter(draft_length=2)["speedup_trace_se"].item()
+    of_two = found["lengths"].filter(draft_length=2)["speedup_difference_trace_se"].item()
+    assert of_two == pytest.approx(np.hypot(*alone), rel=1e-9)
 
 
 def covered(runs_of: int, worlds: tuple[int, int], common: int, paired: int) -> tuple[float, float]:
