@@ -65,9 +65,13 @@ def light(svg: str) -> str:
     used = set(re.findall(r"#([\w.-]+)", svg))
     svg = re.sub(r' id="([\w.-]+)"', lambda found: found[0] if found[1] in used else "", svg)
     svg = re.sub(r"<g/>|<g>\s*</g>", "", svg)
-    svg = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), svg)
-    svg = svg.replace("scale(0.02)", "scale(0.015625)")  # of glyphs, whose units are 64ths
+    svg = re.sub(r"scale\([^)]*\)|\d+\.\d{3,}", _rounded, svg)
     return re.sub(r"\s*\n\s*", "\n", svg).strip() + "\n"
+
+
+def _rounded(found: re.Match[str]) -> str:
+    """To two places; scales, which are small, as they are."""
+    return found[0] if found[0].startswith("scale") else f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def main() -> None:
