@@ -10,7 +10,7 @@ from reports.page import Brief, Page, Picture, pictures
 from reports.scenario import Scenario, split
 from reports.table import Table, table
 from reports.uncertainty import Uncertainty, largest, uncertainties
-from reports.words import answer, caveat, moved, verdict
+from reports.words import answer, caveat, moved, percent, verdict
 from studies.results import Results
 
 SENTENCES = {
@@ -50,13 +50,16 @@ def page(read: Results) -> Page:
 
 
 def brief(found: Results) -> Brief:
-    """Recommended length and its speedup by batch and context."""
+    """Recommended length, its speedup and P(loss) by batch and context."""
     tables = []
     for (name,), rows in found["best"].partition_by("scenario", as_dict=True, maintain_order=True).items():
         contexts = rows["context_tokens"].unique().sort().to_list()
-        speedups = {
-            (row["batch"], row["context_tokens"], row["draft_length"]): row["speedup"]
-            for row in found["results"].filter(pl.col("scenario") == name).iter_rows(named=True)
+        priced = found["results"].drop_nulls("speedup").filter(scenario=name).iter_rows(named=True)
+        cells = {
+            (row["batch"], row["context_tokens"], row["draft_length"]): (
+                f"{row['speedup']:.2f}x  {percent(row['p_loss'])}"
+            )
+            for row in priced
         }
         recommended = {(row["batch"], row["context_tokens"]): row["recommended"] for row in rows.iter_rows(named=True)}
         lines = []
@@ -64,10 +67,10 @@ def brief(found: Results) -> Brief:
             line = [str(batch)]
             for context in contexts:
                 length = recommended.get((batch, context))
-                line.append("does not fit" if length is None else f"{length}  {speedups[batch, context, length]:.2f}x")
+                line.append("does not fit" if length is None else f"{length}  {cells[batch, context, length]}")
             lines.append(line)
         headings = ["batch", *(f"{context:,} tokens" for context in contexts)]
-        tables.append((f"{name}: recommended draft length and its speedup", headings, lines))
+        tables.append((f"{name}: recommended draft length, its speedup and P(loss)", headings, lines))
     return Brief(answer(found), tables, caveat(found))
 
 

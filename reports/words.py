@@ -12,7 +12,7 @@ DRAWN_CAVEAT = (
     "are of traffic and of what an engine achieves and adds, drawn from priors; calibrate the prices with one run "
     "of your engine to narrow them."
 )
-OWN_CAVEAT = "are of traffic and of what an engine achieves and adds, drawn from the prices {}."
+OWN_CAVEAT = "are of traffic and of what an engine achieves and adds, drawn from a prices file ({})."
 ROOFLINE_CAVEAT = (
     "are of traffic only, at roofline prices. Where it was measured, on gpt-oss-120b with one H200, real gains were "
     "larger at batch 1 and several times smaller at large batch."
@@ -76,7 +76,7 @@ def _odds_of(scenario: Scenario) -> str:
 def moved(best: pl.DataFrame, context: int) -> str:
     """What achieved prices changed against rooflines at one context; empty where there is nothing to compare."""
     rows = best.filter(context_tokens=context).drop_nulls("ideal_draft_length").sort("batch").to_dicts()
-    if not rows:
+    if not any(row["ideal_draft_length"] or row["recommended"] for row in rows):
         return ""
     first, last, worst = rows[0], rows[-1], max(rows, key=lambda row: float(row["regret_ideal"]))
     seems, found = (

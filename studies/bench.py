@@ -33,6 +33,9 @@ class Bench:
 def read(paths: list[Path]) -> Bench:
     """The rows of `paths`, one each; raises InputError with all their faults in one line."""
     faults, rows = Faults(), []
+    places = [path.resolve() for path in paths]
+    for twice in sorted({str(path) for path, place in zip(paths, places, strict=True) if places.count(place) > 1}):
+        faults.say(f"{twice} is given twice; a run counts once")
     for path in paths:
         content = _content(path, faults)
         if content is not None:

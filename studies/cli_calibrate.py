@@ -45,7 +45,10 @@ def command(
         write_atomically(out, put)
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror}") from error
-    typer.echo("\n".join([*said(found, read), f"Prices: {out}; use them with --set prices={out}"]))
+    prompt, output = (round(float(np.mean(tokens))) for tokens in (read.load.prompt, read.load.output))
+    use = f"--set prices={out} --set prompt_tokens={prompt} --set output_tokens={output}"
+    use += f" --set context_tokens={prompt + output // 2}"
+    typer.echo("\n".join([*said(found, read), f"Prices: {out}; use them, at the load of these runs, with {use}"]))
 
 
 def _given(sets: list[str]) -> tuple[config.Scenario, int]:

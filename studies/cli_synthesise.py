@@ -60,7 +60,7 @@ def command(
     said = f"{out}: {requests:,} requests of {tokens:,} tokens, {held}."
     console.print(said, soft_wrap=True, highlight=False, markup=False)
     console.print(
-        f"Use it: draftodds run optimal-k --set target={target or 'T'} --trace {out}",
+        f"Use it: draftodds run optimal-k --set target={target or 'T'} --set hardware=H --trace {out}",
         soft_wrap=True,
         highlight=False,
         markup=False,

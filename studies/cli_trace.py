@@ -60,7 +60,7 @@ def import_(
     if "shape-unknown" in flags:
         _say("- If the drafts were trees (EAGLE, Medusa), import again with --tree: their nodes at depth 1, 2, ...")
     if "tokens" in info or ("acceptance" in info and "tree" not in flags):
-        _say(f"Use it: draftodds run optimal-k --set target={target or 'T'} --trace {out}")
+        _say(f"Use it: draftodds run optimal-k --set target={target or 'T'} --set hardware=H --trace {out}")
 
 
 @app.command()

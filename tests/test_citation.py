@@ -60,7 +60,7 @@ class Citation(Part):
     abstract: str
     authors: Authors
     version: str
-    date_released: Annotated[datetime.date, Field(alias="date-released")]
+    date_released: Annotated[datetime.date | None, Field(alias="date-released")] = None
     license: str
     keywords: list[str]
     references: list[Reference]
