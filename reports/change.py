@@ -102,8 +102,12 @@ def _starts(found: list[Cell]) -> str:
 
 def _turns(found: list[Cell]) -> str:
     close = sorted(((cell, *up) for cell in found if (up := cell.runner_up)), key=lambda one: one[2])[:3]
-    named = [f"batch {cell.batch:,} ({second} is {percent(by, 1)} behind {cell.best})" for cell, second, by in close]
+    named = [f"batch {cell.batch:,} ({second} is {_little(by)} behind {cell.best})" for cell, second, by in close]
     return f"The length itself turns first at {listed(named)}." if named else ""
+
+
+def _little(share: float) -> str:
+    return percent(share, 1) if share >= 0.0005 else "less than 0.1 %"
 
 
 def _static(found: list[Cell]) -> str:

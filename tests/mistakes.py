@@ -88,8 +88,8 @@ mistake(
     "2 tokens",
 )
 mistake("scheduler", run("--scheduler", "tcp://node:8786"), "--scheduler", "not built yet")
-mistake("pdf", ["report", "@/out", "--pdf"], "--pdf", "not built yet")
-mistake("style", ["report", "@/out", "--style", "paper"], "--style", "not built yet")
+mistake("report of nothing", ["report", "@/out", "--pdf"], "is not a results folder")
+mistake("style", ["report", "@/out", "--style", "poster"], "--style 'poster'", "paper, slides")
 for what, given in (("drafter", "mtp"), ("drafter", "dspark")):
     mistake(f"{what} {given}", run(**{what: given}), f"{what} '{given}' is not built yet", "built: ")
 for what in ("devices", "tp", "ep"):

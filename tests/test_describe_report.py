@@ -13,11 +13,11 @@ import pytest
 from reports import trace as report
 from reports.described import plain
 from tests.described_traces import logged, routed, stepped
+from tests.pages import HOSTILE, html, read
 from tests.test_cli import contents, invoke, words
 from tests.test_cli_input import refused
 from tests.test_describe_acceptance import made_up
 from tests.test_describe_routing import EXPERTS, draws, texts
-from tests.test_reports import HOSTILE, html, read
 from traces.acceptance_log import AcceptanceLog, survival_rows
 from traces.describe import FRAMES
 from traces.faults import Faults

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 COMMANDS: Any = typer.main.get_command(cli.app)
 KEYS = config.STUDY_KEYS | config.SCENARIO_KEYS | set(config.ALIASES) | set(cli_calibrate.KEYS)
-HIDDEN = {"--pdf", "--style", "--scheduler"}  # of what is not built yet
+HIDDEN = {"--scheduler"}  # of what is not built yet
 
 
 def name(page: Path) -> str:
@@ -63,7 +63,7 @@ def test_what_does_not_exist_is_found() -> None:
         ("draftodds run optimal-k --sat batch=1", "no option --sat"),
         ("draftodds run optimal --worlds 3", "no study optimal"),
         ("draftodds run stress --set context=4096", "no key context"),
-        ("draftodds report DIR [--pdf]", "no option --pdf"),
+        ("draftodds run stress [--scheduler A]", "no option --scheduler"),
     ):
         assert faults(words(line)) == [said]
     assert faults(words("draftodds run STUDY [--config F.toml] [--worlds N | --error E]")) == []

@@ -12,8 +12,8 @@ from reports.share import Share, shares
 from studies import config, results, scenario
 from studies import economics as study
 from studies.results import Results
+from tests.pages import HOSTILE, html, read, runs_only_the_explorer
 from tests.test_cli import contents, invoke, sets
-from tests.test_reports import HOSTILE, html, read, runs_only_the_explorer
 
 FEW = {"batch": "[1, 2, 4, 8, 16, 64]", "context_tokens": "[4096, 131072]"}
 OWN = FEW | {"target": "olmoe-1b-7b"}
@@ -111,7 +111,7 @@ def test_every_claim_note_and_answer_is_on_the_page(case: tuple[Results, Path]) 
 
 def test_what_does_not_hold_is_said_in_words_after_ones_own_figures(case: tuple[Results, Path]) -> None:
     found, folder = case
-    charts, _, after = shown(folder).partition("What the charts show")
+    charts, _, after = shown(folder).partition("What the figures show")
     assert "What does not hold" not in charts
     broken = after.partition("What does not hold")[2]
     for row in found["claims"].filter(~pl.col("holds")).iter_rows(named=True):

@@ -10,8 +10,8 @@ from montecarlo.errors import InputError
 from reports import page
 from studies import config, economics, results, scenario
 from studies.results import Results
+from tests.pages import HOSTILE, html, read, runs_only_the_explorer
 from tests.test_cli import contents, invoke, sets
-from tests.test_reports import HOSTILE, html, read, runs_only_the_explorer
 from tests.test_study import studied
 
 

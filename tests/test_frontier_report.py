@@ -12,8 +12,8 @@ from reports.share import Share, shares
 from studies import config, results, scenario
 from studies import frontier as study
 from studies.results import Results
+from tests.pages import HOSTILE, html, read
 from tests.test_cli import contents, invoke, sets
-from tests.test_reports import HOSTILE, html, read
 
 PRICED = {"dollars_per_device_hour": "4", "seconds_per_token": "0.02"}
 OWN = {"target": "olmoe-1b-7b", "hardware": "rtx4090", "context_tokens": "4096"}

@@ -1,8 +1,6 @@
 """Reports: a page and figures that say what the frames say, whatever the names, and fetch nothing."""
 
-import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +9,7 @@ import pytest
 from reports import page
 from studies import results, surfaces, tasks
 from studies.results import Results
+from tests.pages import HOSTILE, html, read, runs_only_the_explorer
 from tests.test_cli import contents
 from tests.test_npz import made_up, packed
 from tests.test_results import frames
@@ -62,66 +61,6 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     out = written(found, folder / "out")
     page.render(out)
     return found, out
-
-
-def html(folder: Path) -> str:
-    return (folder / "report.html").read_text("utf-8")
-
-
-class Reader(HTMLParser):
-    """Collects the tags, addresses and handlers of a page, and its visible text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.addresses: list[str] = []
-        self.handlers: list[str] = []
-        self.ids: list[str] = []
-        self.scripts: list[tuple[dict[str, str | None], str]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag not in ("meta", "img", "br", "link", "input"):
-            self.open.append(tag)
-        if tag == "script":
-            self.scripts.append((dict(attrs), ""))
-        for name, value in attrs:
-            if name in ("src", "href", "srcset", "action", "data", "poster", "background", "xlink:href"):
-                self.addresses.append(value or "")
-            if name.startswith("on"):
-                self.handlers.append(name)
-            if name == "id":
-                self.ids.append(value or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "script" in self.open:
-            attributes, held = self.scripts.pop()
-            self.scripts.append((attributes, held + data))
-        elif "style" not in self.open:
-            self.text += data
-
-
-def read(folder: Path) -> Reader:
-    reader = Reader(html(folder))
-    assert reader.open == []
-    return reader
-
-
-def runs_only_the_explorer(found: Results, reader: Reader) -> bool:
-    """Whether the page's scripts are the explorer's data and the explorer, both in the page; none where it has none."""
-    if found.explorer is None:
-        return reader.scripts == []
-    (kind, data), (plain, code) = reader.scripts
-    held = json.loads(data) == json.loads(json.dumps(found.explorer))
-    return held and kind["type"] == "application/json" and plain == {} and code.strip().startswith("(() => {")
 
 
 def test_the_page_is_whole_and_fetches_nothing(case: tuple[Results, Path]) -> None:
@@ -255,18 +194,6 @@ def test_every_scenario_has_its_own_answer_and_figures(small: Results, tmp_path:
     names = page.render(written(both, tmp_path))
     assert len(names) == len(set(names)) == 2 * len(page.render(written(small, tmp_path / "alone"))) - 1
     assert "A note of its own." in read(tmp_path).text
-
-
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "\"><img src=x onerror='alert(1)'>",
-    "</style><script src=//evil.example/x.js></script>",
-    "{{ 7 * 7 }} {% raw %}",
-    "../../outside/the folder",
-    "$\\frac{1}{0}$ ^_&%# 模型 🚀",
-    "n" * 400,
-    "two\nlines\tand a tab",
-]
 
 
 @pytest.fixture(scope="module")
