@@ -1,9 +1,10 @@
 """Do the intervals of a routing fit hold the truth? `python -m tests.bench.routing_coverage [traces] [first]`.
 
 Synthesised traces (400 unless told) of 200 requests x 128 tokens, 4 layers, 16 experts, top 2, are each fitted with
-a simulation of its own. Per family of parameters: the share of 95 % intervals that hold the truth, with its binomial
-error over traces (families hold several layers of one trace, so it is that of the mean over traces), the mean z and
-its spread. Then a Kolmogorov-Smirnov test of one z per trace, taken in turn from all parameters, against the normal.
+a simulation and slopes of its own. Per family of parameters: the share of 95 % intervals that hold the truth, with its
+binomial error over traces (families hold several layers of one trace, so it is that of the mean over traces), the mean
+z and its spread. Then a Kolmogorov-Smirnov test of one z per trace, taken in turn from all parameters, against the
+normal.
 """
 
 import sys
@@ -43,15 +44,15 @@ def trace(number: int) -> Statistics:
 
 
 def reference() -> Fit:
-    """A fit to a long trace: where the others start, and the slopes they use."""
-    long = Simulation(4096, TOKENS, seed=9_999)
-    return fit(long(TRUTH.routing), simulation=replace(long, seed=1), rounds=2)
+    """A fit to a long trace: where the others start, and the slopes of their first round."""
+    long = Simulation(2048, TOKENS, seed=9_999)
+    return fit(long(TRUTH.routing), simulation=replace(long, seed=1))
 
 
 def scores(number: int, start: Fit) -> dict[str, np.ndarray]:
     """z of every parameter of trace `number` by family."""
     measured = trace(number)
-    found = fit(measured, simulation=Simulation(512, TOKENS, seed=20_000 + number), start=start, rounds=1)
+    found = fit(measured, simulation=Simulation(512, TOKENS, seed=20_000 + number), start=start, rounds=2)
     error, tokens_error = found.errors
     z = (found.parameters.layer - TRUTH.layer) / error
     families = {name: z[:, i] for i, name in enumerate(NAMES) if name != "tilt"}
@@ -62,14 +63,9 @@ def scores(number: int, start: Fit) -> dict[str, np.ndarray]:
     return families
 
 
-def main() -> None:
-    """Print coverage by family."""
-    traces, first = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 400), (2, 0)))
-    start, found = reference(), []
-    for number in range(first, first + traces):
-        found.append(scores(number, start))
-        if number % 20 == 19:
-            print(f"{number + 1} traces", file=sys.stderr, flush=True)
+def report(found: list[dict[str, np.ndarray]]) -> None:
+    """Print coverage by family of the z of each trace."""
+    traces = len(found)
     for name in found[0]:
         z = np.stack([one[name] for one in found])
         held = np.mean(np.abs(z) <= 1.96, axis=1)
@@ -80,6 +76,17 @@ def main() -> None:
     everything = np.stack([np.concatenate(list(one.values())) for one in found])
     turn = everything[np.arange(traces), np.arange(traces) % everything.shape[1]]
     print(f"one z per trace against the normal: Kolmogorov-Smirnov p = {kstest(turn, 'norm').pvalue:.3f}")
+
+
+def main() -> None:
+    """Fit the traces and report."""
+    traces, first = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 400), (2, 0)))
+    start, found = reference(), []
+    for number in range(first, first + traces):
+        found.append(scores(number, start))
+        if number % 20 == 19:
+            print(f"{number + 1} traces", file=sys.stderr, flush=True)
+    report(found)
 
 
 if __name__ == "__main__":
