@@ -59,7 +59,7 @@ def test_errors_are_those_of_the_slopes_at_the_solution(found: Fit) -> None:
 
     agree(found.slopes)
     elsewhere = replace(found.parameters, layer=found.parameters.layer * [1, 0.5, 2, 0.5, 0.5])
-    refused(agree, slopes_at(elsewhere, Simulation(2048, TOKENS, seed=5)))
+    refused(agree, slopes_at(elsewhere, Simulation(512, TOKENS, seed=5)))
 
 
 def test_neither_curvature_nor_interactions_enter_the_slopes() -> None:
