@@ -1,15 +1,20 @@
 """The routing fit: parameters it should find, and the shipped profile against the trace it was fitted to."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 
+from montecarlo.routing import Routing
 from montecarlo.text import Text
 from tests.bench.routing_coverage import TOKENS, TRUTH
 from tests.statistics import all_within, refused
 from traces import profiles
-from traces.fit_routing import Fit, Simulation, fit
+from traces.fit_routing import LOW, NAMES, SECTION_STEP, STEPS, Fit, Parameters, Simulation, deviations, fit, slopes_at
 from traces.held_out_routing import SHOWN, batch_windows, independent
-from traces.routing_statistics import LAGS, WINDOWS, statistics
+from traces.routing_statistics import LAGS, WINDOWS, Statistics, statistics
 from traces.synthesise import synthesise
 
 
@@ -17,7 +22,7 @@ from traces.synthesise import synthesise
 def found() -> Fit:
     """A fit, from nothing, to 1,000 synthesised requests of 128 tokens and four layers."""
     measured = Simulation(1000, TOKENS, seed=77)(TRUTH.routing)
-    return fit(measured, simulation=Simulation(512, 96, seed=1), rounds=2)
+    return fit(measured, simulation=Simulation(512, 96, seed=1))
 
 
 def test_the_fit_finds_known_parameters(found: Fit) -> None:
@@ -30,6 +35,64 @@ def test_the_fit_finds_known_parameters(found: Fit) -> None:
     tokens = np.log(found.parameters.section_tokens), np.log(TRUTH.section_tokens), tokens_error
     all_within(*tokens, largest=0.2)
     refused(all_within, tokens[0], tokens[1] + np.log(3), tokens[2], largest=0.2)
+
+
+def test_errors_are_those_of_the_slopes_at_the_solution(found: Fit) -> None:
+    """Slopes taken anew, of a longer simulation, say the same within what their noise allows; those elsewhere do not.
+
+    If the moments move by other slopes than a fit holds, what it finds spreads by inv(A J) A influence.
+    """
+    parts = [i for i in range(4 * len(NAMES) + 1) if i == 4 * len(NAMES) or i % len(NAMES)]  # all but tilt
+    here = slopes_at(found.parameters, Simulation(2048, TOKENS, seed=5))
+    influence = Simulation(1024, TOKENS, seed=6)(TRUTH.routing).moments()[1]
+
+    def agree(slopes: np.ndarray) -> None:
+        units = np.zeros((len(parts), *here.shape[:2]))  # what a move of each part does to the moments
+        for row, part in enumerate(parts):
+            layer = slice(None) if part == parts[-1] else part // len(NAMES)
+            units[row, :, layer] = here[:, layer, len(NAMES) if part == parts[-1] else part % len(NAMES)]
+        pull = deviations(slopes, units)[:, parts].T * np.sqrt((len(parts) - 1) / len(parts))
+        said = deviations(slopes, influence)[:, parts]
+        true = said @ np.linalg.inv(pull).T
+        ratio = np.sqrt((true**2).sum(axis=0) / (said**2).sum(axis=0))
+        assert np.all((ratio > 1 / 1.6) & (ratio < 1.6)), ratio.round(2)
+
+    agree(found.slopes)
+    elsewhere = replace(found.parameters, layer=found.parameters.layer * [1, 0.5, 2, 0.5, 0.5])
+    refused(agree, slopes_at(elsewhere, Simulation(512, TOKENS, seed=5)))
+
+
+def test_neither_curvature_nor_interactions_enter_the_slopes() -> None:
+    """Moments that are a quadratic form of all six numbers: exact; at the end of a range, of the next point inside."""
+    rng = np.random.default_rng(0)
+    weights = np.array([[4.0, 2.0, 1.0, 1.0], [1.0, 3.0, 1.0, 2.0]])
+    linear, square = rng.normal(size=(5, 2, 6)), rng.normal(size=(5, 2, 6, 6))
+
+    def numbers(process: Routing) -> np.ndarray:
+        log = np.log(process.popularity())
+        tilt = (log[:, 0] - log[:, 1]) / np.log(weights[:, 0] / weights[:, 1]) - 1
+        topic, section = (
+            1 / (1 + np.asarray(x, float)) for x in (process.concentration, process.section_concentration)
+        )
+        tokens = np.full(2, -np.log(float(process.section_end)))
+        back, sticky = (np.asarray(x, float) for x in (process.background, process.stickiness))
+        return np.stack([tilt, topic, back, section, sticky, tokens], axis=1)
+
+    class Quadratic(Simulation):
+        def __call__(self, process: Routing) -> Statistics:
+            x = numbers(process)
+            moments = np.einsum("mlk,lk->ml", linear, x) + np.einsum("lj,mljk,lk->ml", x, square, x)
+            return cast(Statistics, SimpleNamespace(moments=lambda: (moments, None)))
+
+    inside = np.array([[0.1, 0.06, 0.2, 0.05, 0.25], [-0.1, 0.11, 0.15, 0.06, 0.3]])
+    at = Parameters(weights, inside, 10.0, 2)
+    slopes = linear + np.einsum("mljk,lk->mlj", square + square.swapaxes(2, 3), numbers(at.routing))
+    np.testing.assert_allclose(slopes_at(at, Quadratic()), slopes, atol=1e-3)
+    edge = replace(at, layer=np.where(np.arange(5) > 0, LOW, inside), section_tokens=60.0)
+    near = replace(at, layer=np.where(np.arange(5) > 0, LOW + STEPS, inside), section_tokens=60 * np.exp(-SECTION_STEP))
+    np.testing.assert_array_equal(slopes_at(edge, Quadratic()), slopes_at(near, Quadratic()))
+    slopes = linear + np.einsum("mljk,lk->mlj", square + square.swapaxes(2, 3), numbers(near.routing))
+    np.testing.assert_allclose(slopes_at(edge, Quadratic()), slopes, atol=1e-3)
 
 
 def test_errors_shrink_with_the_root_of_what_is_given(found: Fit) -> None:

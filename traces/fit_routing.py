@@ -3,7 +3,7 @@
 McFadden, Econometrica 57(5), 1989; Duffie and Singleton, Econometrica 61(4), 1993. The moments m of a text
 (traces/routing_statistics.py) are matched by those of synthesised texts under parameters theta:
 
-    theta <- theta + argmin_d | (m - m(theta) - J d) / scale |^2,     J = dm / dtheta by differences
+    theta <- theta + argmin_d | (m - m(theta) - J d) / scale |^2,     J = dm / dtheta
 
 theta holds, per layer, five numbers that move overlap almost linearly:
 
@@ -14,16 +14,26 @@ theta holds, per layer, five numbers that move overlap almost linearly:
     section     1 / (1 + section_concentration)
     sticky      stickiness
 
-and, for all layers, log section_tokens. Layers are independent given that one, so J takes six simulations. Every
-simulation uses the same random words. Errors: near the solution theta moves with the moments by A = (J'WJ)^-1 J'W, so
-request r moves it by A influence_r; the squares sum to its variance, the simulated requests' own included (clusters:
-Liang and Zeger, Biometrika 73(1), 1986). A part at its bound (0: absent) has no such error.
+and, for all layers, log section_tokens. Layers are independent given that one, so six numbers are moved at once, in all
+layers, by steps h along the rows x (signs) of an orthogonal design and along their mirror images:
+
+    J_k = sum over 8 rows x of x_k (m(theta + h x) - m(theta - h x)) / (16 h_k)
+
+(Plackett and Burman, Biometrika 33(4), 1946; mirrored: Box and Wilson, J. R. Stat. Soc. B 13(1), 1951.) Every run tells
+of every slope, and neither curvature nor an interaction of two numbers enters one. Errors are as good as J: with slopes
+taken far from the solution, or to one side and number by number, those of stickiness and section_tokens, which trade
+off, come out too small (tests/bench/routing_coverage.py). So each round of steps has slopes of its own.
+
+Errors: near the solution theta moves with the moments by A = (J'WJ)^-1 J'W, so request r moves it by A influence_r; the
+squares sum to its variance, the simulated requests' own included (clusters: Liang and Zeger, Biometrika 73(1), 1986).
+A part at its bound (0: absent) has no such error.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.linalg import hadamard
 from scipy.optimize import lsq_linear
 
 from montecarlo import exact
@@ -37,6 +47,10 @@ LOW, HIGH = np.array([-0.5, 1e-4, 0.0, 0.0, 0.0]), np.array([0.5, 0.25, 0.6, 0.2
 STEPS = np.array([0.15, 0.02, 0.08, 0.02, 0.05])
 FARTHEST = np.array([0.2, 0.04, 0.15, 0.04, 0.15])  # one step of Gauss-Newton; and half of log section_tokens
 SECTION_TOKENS, SECTION_STEP = (2.0, 60.0), 0.4  # range, and the step of its logarithm; beyond lag 64 none is seen
+DESIGN = hadamard(8)[:, 1:7]  # rows: runs, columns: (*NAMES, log section_tokens); each column balanced, all orthogonal
+PART = 4  # a run of the design, one of 16, takes this part of a simulation's requests
+ROUNDS, TURNS = 4, 3  # of a fit, each with slopes of its own; steps of a round
+SIMULATIONS = 1 + ROUNDS * (2 * len(DESIGN) + TURNS)  # of a fit from nothing
 # What counts as much: an overlap off by .03 and distinct experts off by 5 %; popularity is not to be traded.
 SCALE = np.array([0.005, *[0.03] * len(LAGS), *[0.05] * len(WINDOWS)])
 
@@ -74,11 +88,12 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Simulation:
-    """How many requests of how many tokens a simulation has, and its seed."""
+    """How many requests of how many tokens a simulation has, and its seed; `begins` is called before each."""
 
     requests: int = 2048
     tokens: int = 96
     seed: int = 0
+    begins: Callable[[], None] = lambda: None
 
     def text(self, process: Routing) -> Text:
         """A synthesised text."""
@@ -88,6 +103,7 @@ class Simulation:
 
     def __call__(self, process: Routing) -> Statistics:
         """The statistics of a synthesised text."""
+        self.begins()
         return statistics(self.text(process), process.accept.shape[1])
 
 
@@ -113,21 +129,17 @@ class Fit:
         return error[:-1].reshape(-1, len(NAMES)), float(error[-1])
 
 
-Simulate = Callable[[Routing], Statistics]
-
-
 def fit(
     measured: Statistics,
     *,
-    simulation: Simulate | None = None,
+    simulation: Simulation = Simulation(),
     start: Fit | None = None,
-    rounds: int = 2,
+    rounds: int = ROUNDS,
 ) -> Fit:
     """Fit the statistics of a text; `start`: another fit of the same model, whose slopes are used again.
 
-    Each round takes the slopes (the first one those of `start`, if given) and three steps.
+    Each round takes slopes (the first one those of `start`, if given) and TURNS steps.
     """
-    simulate = simulation or Simulation()
     moments, influence = measured.moments()
     choices = measured.top_k * measured.tokens.sum()
     shares = (measured.load * choices + 0.5) / (choices + 0.5 * measured.load.shape[1])  # no expert is impossible
@@ -135,14 +147,14 @@ def fit(
     at = Parameters(weights, _guess(moments), 10.0, measured.top_k)
     if start:
         at = replace(start.parameters, weights=weights)
-    simulated = simulate(at.routing)
-    slopes = start.slopes if start else _slopes(at, simulated.moments()[0], simulate)
+    simulated = simulation(at.routing)
+    slopes = start.slopes if start else slopes_at(at, simulation)
     for turn in range(rounds):
         if turn:
-            slopes = _slopes(at, simulated.moments()[0], simulate)
-        for _ in range(3):
+            slopes = slopes_at(at, simulation)
+        for _ in range(TURNS):
             at = at.moved(_step(at, slopes, moments - simulated.moments()[0]))
-            simulated = simulate(at.routing)
+            simulated = simulation(at.routing)
     found, own = simulated.moments()
     moved = np.concatenate([deviations(slopes, one) for one in (influence, own)])
     return Fit(
@@ -173,18 +185,24 @@ def _guess(moments: np.ndarray) -> np.ndarray:
     return np.clip(0.35 * np.stack(parts, axis=1), np.maximum(LOW, 0), HIGH / 2)
 
 
-def _slopes(at: Parameters, found: np.ndarray, simulate: Simulate) -> np.ndarray:
-    """J [M, L, 6]: the moments' slopes in the five parameters of their own layer and in log section_tokens."""
-    columns = []
-    for name, size in enumerate(STEPS):
-        step = np.zeros((*at.layer.shape,))
-        step[:, name] = np.where(at.layer[:, name] + size > HIGH[name], -size, size)
-        moved = at.moved(np.append(step.reshape(-1), 0.0))
-        columns.append((simulate(moved.routing).moments()[0] - found) / step[:, name])
-    size = SECTION_STEP if at.section_tokens * np.exp(SECTION_STEP) < SECTION_TOKENS[1] else -SECTION_STEP
-    longer = at.moved(np.append(0 * at.layer.reshape(-1), size))
-    columns.append((simulate(longer.routing).moments()[0] - found) / size)
-    return np.stack(columns, axis=2)
+def slopes_at(at: Parameters, simulation: Simulation) -> np.ndarray:
+    """J [M, L, 6]: the moments' slopes in the five parameters of their own layer and in log section_tokens.
+
+    Where a step would leave the range, they are those of the nearest point from which none does.
+    """
+    size = np.append(STEPS, SECTION_STEP)
+    inside = np.log(SECTION_TOKENS) + SECTION_STEP * np.array([1, -1])
+    at = replace(
+        at,
+        layer=np.clip(at.layer, LOW + STEPS, HIGH - STEPS),
+        section_tokens=float(np.exp(np.clip(np.log(at.section_tokens), *inside))),
+    )
+    run, slopes = replace(simulation, requests=-(-simulation.requests // PART)), np.zeros(())
+    for signs in (*DESIGN, *-DESIGN):
+        step = signs * size
+        moved = at.moved(np.append(np.tile(step[:-1], len(at.layer)), step[-1]))
+        slopes = slopes + run(moved.routing).moments()[0][..., None] / step
+    return np.asarray(slopes / (2 * len(DESIGN)))
 
 
 def _matrix(slopes: np.ndarray) -> np.ndarray:

@@ -5,17 +5,16 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from montecarlo.errors import InputError
-from montecarlo.routing import Routing
 from montecarlo.text import Text
-from traces import evidence, held_out_routing, replay
-from traces.fit_routing import NAMES, Fit, Simulate, Simulation, fit
+from traces import evidence, fit_routing, held_out_routing, replay
+from traces.fit_routing import NAMES, Fit, Simulation, fit
 from traces.fitted import LEAST, Fitted, Progress, Row
 from traces.routing_profile import BY_LAYER, document
-from traces.routing_statistics import LAGS, Statistics, statistics
+from traces.routing_statistics import LAGS, statistics
 from traces.store import Trace
 
 SIMULATION = Simulation(1024)
-SIMULATIONS = 19 + 2 * 4  # of a fit of two rounds, and of one round for each half
+SIMULATIONS = fit_routing.SIMULATIONS + held_out_routing.SIMULATIONS
 LONGEST = 1 << 16  # tokens of a request that are read; a longer one would have to be held in memory whole
 HOW = (
     "requests dealt into two halves, each predicted by the fit to the other; se is over requests; error is predicted "
@@ -44,17 +43,13 @@ def fitted(trace: Trace, name: str, progress: Progress = lambda what, done, tota
         notes.append(f"The number of experts, {experts}, is assumed from the highest id.")
     done = 0
 
-    def counted(simulate: Simulate) -> Simulate:
-        def one(process: Routing) -> Statistics:
-            nonlocal done
-            progress("simulating", done, SIMULATIONS)
-            done += 1
-            return simulate(process)
+    def begins() -> None:
+        nonlocal done
+        progress("simulating", done, SIMULATIONS)
+        done += 1
 
-        return one
-
-    whole = fit(statistics(text, experts), simulation=counted(SIMULATION))
-    rows = held_out_routing.held_out(text, experts, whole, _category(trace, text), counted)
+    whole = fit(statistics(text, experts), simulation=replace(SIMULATION, begins=begins))
+    rows = held_out_routing.held_out(text, experts, whole, _category(trace, text), begins)
     table = [asdict(row) for row in rows]
     seen = {"requests": text.requests, "tokens": int(text.lengths.sum())}
     head = document(

@@ -9,19 +9,20 @@ the other. Beside it what popularity alone says (the other half's shares, tokens
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from montecarlo import exact
 from montecarlo.text import Text
-from traces.fit_routing import Fit, Simulate, Simulation, fit
+from traces.fit_routing import TURNS, Fit, Simulation, fit
 from traces.routing_statistics import LAGS, WINDOWS, Statistics, bitsets, statistics
 
 SHOWN = (1, 2, 8, 32)  # lags
 BATCHES, DEPTHS = (1, 4, 16), (1, 2, 4, 8)
 DRAWS = 1000  # batches
 TRAINING, PREDICTION = Simulation(768, seed=11), Simulation(1024, seed=12)
+SIMULATIONS = 2 * (1 + TURNS)  # a round for each half
 Figures = dict[str, np.ndarray]  # name -> value by layer
 
 
@@ -47,11 +48,11 @@ def held_out(
     experts: int,
     whole: Fit,
     category: np.ndarray,
-    counted: Callable[[Simulate], Simulate] = lambda simulate: simulate,
+    begins: Callable[[], None] = lambda: None,
 ) -> list[Row]:
     """Rows of both halves together; `whole`: the fit to all requests, whose slopes are used again.
 
-    category [requests]; `counted` is put around what simulates, to show how far it has come.
+    category [requests]; `begins` is called before each of SIMULATIONS.
     """
     half = folds(2 * category + (text.lengths > LAGS[-1]), 2)
     requests = [np.flatnonzero(half == one) for one in (0, 1)]
@@ -61,7 +62,7 @@ def held_out(
     truth, errors, predicted, popularity = [], [], [], []
     top_k, layers = whole.parameters.top_k, len(whole.parameters.weights)
     for one in (0, 1):
-        found = fit(seen[1 - one], simulation=counted(TRAINING), start=whole, rounds=1)
+        found = fit(seen[1 - one], simulation=replace(TRAINING, begins=begins), start=whole, rounds=1)
         model = PREDICTION.text(found.parameters.routing)
         truth.append(figures(seen[one]) | batch_windows(text, experts, requests[one], one, batches))
         errors.append(_errors(seen[one]))

@@ -13,7 +13,7 @@ import numpy as np
 
 from montecarlo import exact
 from montecarlo.text import Text
-from traces.fit_routing import Simulation, fit
+from traces.fit_routing import ROUNDS, Simulation, fit
 from traces.held_out_routing import Figures, batch_windows, figures, folds, independent
 from traces.routing_statistics import statistics
 
@@ -33,7 +33,7 @@ def main() -> None:
     for held in range(FOLDS):
         train, out = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
         given = statistics(text, EXPERTS, train)
-        found = fit(given, simulation=Simulation(768, seed=held), start=first, rounds=1 if first else 2)
+        found = fit(given, simulation=Simulation(768, seed=held), start=first, rounds=1 if first else ROUNDS)
         first = first or found
         process = found.parameters.routing
         model = Simulation(1024, seed=1000 + held).text(process)
