@@ -1,8 +1,8 @@
 """Draws the figures of the documentation: `python docs/draw.py`, in the project's folder.
 
 Every figure is one that a study, or `trace describe`, leaves in its folder. Here the commands are run, and the figures
-copied, coordinates rounded to a hundredth of a point and names that nothing refers to left out. Those of recorded
-traces need the recordings (DRAFTODDS_DATA, or ../shared/data); without them they stay as they are.
+copied, names that nothing refers to left out. Those of recorded traces need the recordings (DRAFTODDS_DATA, or
+../shared/data); without them they stay as they are.
 """
 
 import os
@@ -65,13 +65,7 @@ def light(svg: str) -> str:
     used = set(re.findall(r"#([\w.-]+)", svg))
     svg = re.sub(r' id="([\w.-]+)"', lambda found: found[0] if found[1] in used else "", svg)
     svg = re.sub(r"<g/>|<g>\s*</g>", "", svg)
-    svg = re.sub(r"scale\([^)]*\)|\d+\.\d{3,}", _rounded, svg)
     return re.sub(r"\s*\n\s*", "\n", svg).strip() + "\n"
-
-
-def _rounded(found: re.Match[str]) -> str:
-    """To two places; scales, which are small, as they are."""
-    return found[0] if found[0].startswith("scale") else f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def main() -> None:
