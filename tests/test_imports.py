@@ -16,7 +16,8 @@ ALLOWED = {
     "reports": {"reports", "studies.results", "montecarlo.errors"},
 }
 COMMANDS = {
-    ROOT / "studies" / name for name in ("cli.py", "cli_answer.py", "cli_compare.py", "cli_describe.py")
+    ROOT / "studies" / name
+    for name in ("cli.py", "cli_answer.py", "cli_compare.py", "cli_describe.py", "cli_report.py")
 }  # may import reports, lazily
 CORE = {"jax", "numpy", "scipy"}
 

@@ -54,7 +54,7 @@ def test_every_term_is_shipped_with_a_unit_a_source_and_a_reason() -> None:
 
 def test_draws_have_the_quantiles_of_the_file() -> None:
     """Of 2,000 draws: shares below the 5 %, 50 % and 95 % quantile within 4 standard errors, for all 18 terms."""
-    priors = prices.load("achieved", "h100-sxm", "bf16")
+    priors = prices.load("achieved", "b200-sxm", "bf16")
     median, found = priors.median(), draws(priors, 2000)
     shipped = prices.shipped().terms
     levels = np.array([0.05, 0.5, 0.95])
@@ -67,7 +67,7 @@ def test_draws_have_the_quantiles_of_the_file() -> None:
 
 def test_a_draw_is_of_seed_and_world_alone(written) -> None:
     """Not of the order asked for, nor of what else a file holds: only the terms a file gives change."""
-    shipped, mine = (prices.load(given, "h100-sxm", "bf16") for given in ("achieved", written(JOINT)))
+    shipped, mine = (prices.load(given, "b200-sxm", "bf16") for given in ("achieved", written(JOINT)))
     assert shipped.draw(3, 7) == draws_one(shipped, 3, 7)
     assert shipped.draw(3, 7) != shipped.draw(3, 8)
     assert shipped.draw(3, 7) != shipped.draw(4, 7)
@@ -181,7 +181,7 @@ def test_the_page_names_every_term_and_its_example_is_a_file(tmp_path: Path) -> 
     terms = prices.load(str(tmp_path / "mine.toml"), "h200-sxm", "mxfp4").median()
     given = (terms.largest_captured, terms.step_seconds, terms.bandwidth, terms.moe_layer_seconds)
     assert given == pytest.approx((256, 0.0021, 0.83, 4.2e-5))
-    assert prices.load(str(tmp_path / "mine.toml"), "h100-sxm", "mxfp4").median().moe_layer_seconds == pytest.approx(
+    assert prices.load(str(tmp_path / "mine.toml"), "b200-sxm", "mxfp4").median().moe_layer_seconds == pytest.approx(
         1.8e-5
     )
 
