@@ -106,6 +106,11 @@ def _turns(found: list[Cell]) -> str:
     return f"The length itself turns first at {listed(named)}." if named else ""
 
 
+def one_length(rows: pl.DataFrame) -> str:
+    """The one length to set for every batch, as a sentence; empty where there are not several batches."""
+    return _static(cells(rows))
+
+
 def _little(share: float) -> str:
     return percent(share, 1) if share >= 0.0005 else "less than 0.1 %"
 

@@ -9,12 +9,13 @@ from matplotlib.figure import Figure
 
 from reports import ablation, attention_table, change, claims, explorer, style
 from reports import economics_findings as findings
+from reports.answer import moved
+from reports.caveats import EXACT_CAVEAT
 from reports.figures import ablation as ablation_figure
 from reports.figures.economics import FIGURES
 from reports.page import Brief, Page, Picture, pictures
 from reports.share import Share, shares
 from reports.uncertainty import EXACT
-from reports.words import EXACT_CAVEAT, moved
 from studies.results import Results
 
 SENTENCES: dict[str, tuple[Callable[[Share], str], Callable[[Share], str]]] = {

@@ -5,6 +5,8 @@ import polars as pl
 from reports.scenario import Scenario
 from reports.words import gain, listed, percent, span
 
+RISKY = 0.1  # a P(loss) that a title does not keep to itself
+
 
 def speedup_title(scenario: Scenario) -> str:
     """Where drafting pays most."""
@@ -39,7 +41,10 @@ def best_length_title(scenario: Scenario) -> str:
         return "Draft nothing, at any batch or context"
     if none:
         return f"Draft nothing in {none} of {len(lengths)} cells, else up to {max(lengths)} ahead"
-    return f"Drafting pays in every cell that fits: draft {span(min(lengths), max(lengths))} ahead"
+    risk = max(row["at_best"]["p_loss"] for row in scenario.choices() if row["at_best"])
+    pays = "Drafting pays on average" if risk >= RISKY else "Drafting pays"
+    odds = f" (P(loss) up to {percent(risk)})" if risk >= RISKY else ""
+    return f"{pays} in every cell that fits: draft {span(min(lengths), max(lengths))} ahead{odds}"
 
 
 def best_length_sentence(scenario: Scenario) -> str:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from reports import change
 from reports import frontier_findings as findings
+from reports.caveats import EXACT_CAVEAT
 from reports.figures.frontier import FIGURES
 from reports.page import Brief, Page, Picture, pictures
 from reports.scenario import Row
 from reports.share import Share, shares
 from reports.uncertainty import EXACT
-from reports.words import EXACT_CAVEAT
 from studies.results import Results
 
 SENTENCES: dict[str, tuple[Callable[[Share], str], Callable[[Share], str]]] = {

@@ -40,5 +40,5 @@ def _files(folder: Path, stem: str, picture: Picture) -> list[str]:
 
 
 def _caption(picture: Picture) -> str:
-    of = f"{picture.subject[:1].upper()}{picture.subject[1:]}. " if picture.subject else ""
+    of = f"{picture.subject}: " if picture.subject else ""
     return f"`{picture.name}`: **{picture.title}.** {of}{picture.sentence}\n\n"

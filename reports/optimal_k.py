@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import polars as pl
 
 from reports import change, explorer, findings
+from reports.answer import answer, moved, verdict
+from reports.caveats import caveat
 from reports.figures.optimal_k import FIGURES
 from reports.page import Brief, Page, Picture, pictures
 from reports.scenario import Scenario, split
 from reports.table import Table, table
 from reports.uncertainty import Uncertainty, largest, uncertainties
-from reports.words import answer, caveat, moved, percent, verdict
+from reports.words import percent
 from studies.results import Results
 
 SENTENCES = {
@@ -27,6 +29,7 @@ class Section:
     scenario: Scenario
     verdict: str
     moved: str
+    one: str
     pictures: list[Picture]
     table: Table
     along_batch: list[str]
@@ -44,6 +47,7 @@ def page(read: Results) -> Page:
         "explorer": explorer.embedded(read),
         "caveat": caveat(read),
         "drawn": any(section.scenario.drawn for section in sections),
+        "calibrated": all(section.scenario.calibrated for section in sections),
         "general_notes": [note for name, notes in read.notes.items() if name not in named for note in notes],
     }
     return Page("optimal_k.html.j2", filling, [picture for section in sections for picture in section.pictures])
@@ -82,6 +86,7 @@ def _section(scenario: Scenario) -> Section:
         scenario=scenario,
         verdict=verdict(scenario),
         moved=moved(scenario.best, scenario.context),
+        one=change.one_length(scenario.grid.filter(context_tokens=scenario.context)),
         pictures=pictures(scenario, FIGURES, SENTENCES),
         table=table(scenario),
         along_batch=findings.along_batch(scenario),

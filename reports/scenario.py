@@ -54,6 +54,11 @@ class Scenario:
         return str(self.grid["prices"][0]) not in ("ideal", "post")
 
     @property
+    def calibrated(self) -> bool:
+        """Whether prices come from a file of the user's."""
+        return self.drawn and str(self.grid["prices"][0]) != "achieved"
+
+    @property
     def subject(self) -> str:
         """What the scenario is about, in words: its name, drafter and shown context."""
         return subject(self.name, self.drafter, self.context)

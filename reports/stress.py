@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reports import stress_findings as findings
+from reports.caveats import DRAWN_CAVEAT, ROOFLINE_CAVEAT
 from reports.figures.stress import FIGURES
 from reports.page import Brief, Page, Picture, pictures
 from reports.share import Share, shares
-from reports.words import DRAWN_CAVEAT, ROOFLINE_CAVEAT, gain
+from reports.words import gain
 from studies.results import Results
 
 SENTENCES: dict[str, tuple[Callable[[Share], str], Callable[[Share], str]]] = {

@@ -133,7 +133,7 @@ def canvas(
     under = [*(_lines(subject, SUBTITLE_CHARACTERS) if heading else []), *_lines(guide, SUBTITLE_CHARACTERS)]
     lines = len(heading) - 1, len(under) - 2  # more or fewer than TOP has room for
     extra = (0.2 if lines[0] > 0 else 0.36) * lines[0] + 0.16 * lines[1]
-    tall = height + extra
+    tall = max(height + extra, WIDTH / _medium.get().ratio if _medium.get().ratio else 0)
     wide = width(tall)
     figure = Figure(figsize=(wide, tall))
     FigureCanvasAgg(figure)

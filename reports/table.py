@@ -56,7 +56,7 @@ def _values(row: Row, traced: bool, beyond: set[int]) -> dict[str, str]:
         "P(loss)": percent(row["p_loss"]),
         "P(best)": percent(row["p_best"]),
         "split-half noise": "–" if row["split_half_noise"] is None else f"{row['split_half_noise']:.2f}",
-        "regret": "–" if regret is None else f"{percent(regret, 2)} ({length(planned)})",
+        "regret": "–" if regret is None else f"{percent(max(regret, 0), 2)} ({length(planned)})",
     }
 
 

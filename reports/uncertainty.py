@@ -31,7 +31,7 @@ def uncertainties(cells: pl.DataFrame, *, drawn: bool) -> list[Uncertainty]:
 
     A column that is not there is an error that was not measured. drawn: whether worlds differ in the engine too.
     """
-    of_worlds = ("how engines and traffic differ", "a measured run (calibrate)")
+    of_worlds = ("how engines and traffic differ", "measured runs, one of them with drafts (calibrate)")
     of_traffic = ("one draw of requests is not the next", "nothing: it is the traffic")
     spread = (pl.col("speedup_p95") - pl.col("speedup_p05")) / STANDARD_DEVIATIONS
     kinds = [

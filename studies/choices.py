@@ -97,6 +97,11 @@ def priced(given: config.Scenario, notes: list[str]) -> Priced:
     shape = (target.moe_layers, moe.experts, moe.top_k) if moe else (0, 0, 0)
     if given.prices == "ideal":
         return Priced(Ideal(target, hardware, built), None, *shape)
+    if given.prices.endswith(".toml"):
+        fitted = prices.read(Path(given.prices)).foreign(given.target, given.hardware)
+        if fitted:
+            here = f"{given.target} on {given.hardware}"
+            notes.append(f"Prices were calibrated on {fitted} and are carried over to {here}.")
     priors = prices.load(given.prices, Path(given.hardware).stem, target.expert_format if moe else None)
     return Priced(Achieved(target, hardware, built, priors.median()), priors, *shape)
 

@@ -1,5 +1,6 @@
 """`draftodds calibrate`: a price list of one's own machine from a benchmark run without speculation."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +49,8 @@ def command(
     prompt, output = (round(float(np.mean(tokens))) for tokens in (read.load.prompt, read.load.output))
     use = f"--set prices={out} --set prompt_tokens={prompt} --set output_tokens={output}"
     use += f" --set context_tokens={prompt + output // 2}"
-    typer.echo("\n".join([*said(found, read), f"Prices: {out}; use them, at the load of these runs, with {use}"]))
+    last = f"Prices: {out}; use them, at the load of these runs, with {use}"
+    typer.echo("\n".join([*said(found, read, given.target), last]))
 
 
 def _given(sets: list[str]) -> tuple[config.Scenario, int]:
@@ -85,15 +87,25 @@ def written(found: Posterior, read: Bench, given: config.Scenario, devices: int)
     joint = found.joint()
     joint.source = f"draftodds calibrate {', '.join(read.names)} ({read.model})"
     joint.why = f"{given.target} on {devices} x {given.hardware}, routing {given.routing}, over prices {given.prices}"
-    file = prices.File(title=f"{given.target} on {devices} x {given.hardware}, calibrated", joint=joint)
-    return "".join(f"# {line}\n" for line in said(found, read)) + "\n" + file.toml()
+    title = f"{given.target} on {devices} x {given.hardware}, calibrated"
+    file = prices.File(title=title, target=given.target, hardware=given.hardware, joint=joint)
+    return "".join(f"# {line}\n" for line in said(found, read, given.target)) + "\n" + file.toml()
 
 
-def said(found: Posterior, read: Bench) -> list[str]:
+def _another(served: str, target: str) -> list[str]:
+    """A warning where the runs seem to have served another model than the target asked for."""
+    plain = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in (served, Path(target).stem)]
+    if target.endswith(".toml") or not plain[0] or plain[1] in plain[0]:
+        return []
+    return [f"Warning: the runs served {served}, and the target is {target}; are they the same model?"]
+
+
+def said(found: Posterior, read: Bench, target: str) -> list[str]:
     """What was fitted, how well, and which terms the rows say something about."""
     names = [f"{read.names[row]}, {what}" for row, what in read.observed.labels()]
     off = [f"{name}: measured {np.expm1(r):+.1%} of fitted" for name, r in zip(names, found.residuals, strict=True)]
-    lines = [f"Residuals, model discrepancy {found.discrepancy:.1%} a row:", *(f"  {line}" for line in off)]
+    lines = _another(read.model, target)
+    lines += [f"Residuals, model discrepancy {found.discrepancy:.1%} a row:", *(f"  {line}" for line in off)]
     best, informed = found.priors.at(found.normals), found.informed()
     lines.append("Terms the rows inform (value; standard deviation as a share of the prior's):")
     for name in informed:

@@ -39,7 +39,8 @@ def scenario(built: Exact) -> Part | None:
     if len(lengths) < 2 or not top:
         return None
     places = np.unique(np.round(np.geomspace(1, LARGEST, NODES))).astype(int).tolist()
-    start = sorted(batch for batch in {*places, explorer.HOME_BATCH, top} if batch <= top)
+    tabled = {1 << power for power in range(15)}  # the batches of the page's tables
+    start = sorted(batch for batch in {*places, *tabled, explorer.HOME_BATCH, top} if batch <= top)
     batches = refined(start, lambda some: np.stack([*_priced(built, contexts, some, lengths).values()]))
     terms = _priced(built, contexts, batches, lengths)
     draft, experts = terms.pop("drafting"), None

@@ -103,7 +103,7 @@ function answer(at, found, chosen) {
   let verdict = "do not draft";
   if (length) verdict = `draft ${length} ahead, ${times(chosen)}`;
   else if (drafted >= 0) verdict += `; ${held.lengths[drafted]} ahead would be ${times(drafted)}`;
-  if (length && near !== chosen) verdict += ` (${held.lengths[near] || "none"} is within 1\u00a0% of it)`;
+  if (length && near !== chosen) verdict += ` (${held.lengths[near] ? `${held.lengths[near]} ahead` : "not drafting"} is within 1\u00a0% of it)`;
   if (length && chosen === held.lengths.length - 1) verdict += ", the longest priced here";
   return `${where(at)}: ${verdict}. ${odds(at, chosen)}${interpolated(at)}`.trim();
 }

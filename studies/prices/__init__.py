@@ -77,10 +77,22 @@ class Where(Section):
 
 
 class File(Section):
-    """A prices file: what holds everywhere, then what holds somewhere; later sections override earlier ones."""
+    """A prices file: what holds everywhere, then what holds somewhere; later sections override earlier ones.
+
+    target, hardware: what it was calibrated on, by id; None where that is not known.
+    """
 
     title: str = ""
+    target: str | None = None
+    hardware: str | None = None
     where: list[Where] = []
+
+    def foreign(self, target: str, hardware: str) -> str:
+        """What it was calibrated on, where that is another target or device; else empty."""
+        mine = [(self.target, target), (self.hardware, hardware)]
+        if all(fitted in (None, asked) for fitted, asked in mine):
+            return ""
+        return " on ".join(str(fitted) for fitted, _ in mine if fitted is not None)
 
     def toml(self) -> str:
         """The file as text that `read` takes back."""
