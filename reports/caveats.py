@@ -32,8 +32,8 @@ def caveat(results: Results) -> str:
         whose = "These odds" if len(named) == len(scenarios) else f"The odds of {listed(named)}" if named else ""
         said += [f"{whose} {words}"] if named else []
     assumed = (results["results"][name].unique().to_list() for name in ("acceptance", "routing"))
-    named = (f" ({values[0]})" if len(values) == 1 else "" for values in assumed)
-    return " ".join([*said, GIVEN_CAVEAT.format(*named)])
+    which = [f" ({values[0]})" if len(values) == 1 else "" for values in assumed]
+    return " ".join([*said, GIVEN_CAVEAT.format(*which)])
 
 
 def _odds_of(scenario: Scenario) -> str:
