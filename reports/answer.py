@@ -94,7 +94,8 @@ def _odds(rows: list[Row]) -> str:
         return ""
     worst = max(cells, key=lambda cell: float(cell["at"]["p_loss"]))
     share = float(worst["at"]["p_loss"])
-    return f" P(loss) is at most {percent(share)} (batch {worst['batch']:,})." if share else " P(loss) is 0 in these worlds."
+    at_most = f"at most {percent(share)} (batch {worst['batch']:,})" if share else "0 in these worlds"
+    return f" P(loss) is {at_most}."
 
 
 def _longest(scenario: Scenario, rows: list[Row]) -> str:
