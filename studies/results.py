@@ -108,7 +108,7 @@ def read(folder: Path | str) -> Results:
     """Read a results folder back; raises InputError where it is not one."""
     folder = Path(folder)
     if not folder.exists():
-        raise InputError(f"{folder} does not exist; give the folder of a run (--out)")
+        raise InputError(f"{folder} is not a results folder: there is nothing there; run a study first")
     if not os.path.isfile(folder / "results.parquet"):
         raise InputError(f"{folder} is not a results folder (results.parquet missing); run a study first")
     try:
