@@ -20,6 +20,7 @@ from studies import results
 from studies.results import Results, write_atomically
 
 PIXELS_PER_INCH = 96
+INLINE = ("page.css", "explorer.css", "explorer_script.js")  # what a page may hold of scripts and style sheets
 LONGEST_NUMBER = 20  # characters
 INDENT = re.compile(r"\n\s+")
 PLAIN = " '()*+,-./:;=?@[]_{}|~!$^"  # stands as it is in an address between double quotes
@@ -133,7 +134,7 @@ def write(folder: Path, page: Page, name: str = "report.html", **filling: Any) -
         for suffix, content in (("svg", picture.svg), ("png", style.png(picture.figure))):
             written.append(f"figures/{picture.name}.{suffix}")
             write_atomically(folder / written[-1], writer(content))
-    write_atomically(folder / name, writer(stated(_filled(page, filling)).encode()))
+    write_atomically(folder / name, writer(_filled(page, filling).encode()))
     return [*written, name]
 
 
@@ -156,7 +157,8 @@ def _filled(page: Page, filling: dict[str, Any]) -> str:
     environment.filters["percent"] = percent
     environment.filters["unbroken"] = _unbroken
     environment.filters["columns"] = _columns
-    return environment.get_template(page.template).render(**page.filling, **filling)
+    own = {environment.get_template(name).render().strip() for name in INLINE}
+    return stated(environment.get_template(page.template).render(**page.filling, **filling), own)
 
 
 def _unbroken(text: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
+from reports import policy
 from tests.browser.conftest import OTHERS, RUNS
 
 PAGES = (*RUNS, *OTHERS)
@@ -66,6 +67,18 @@ def test_what_would_be_wrong_is_seen(browser: Browser, tmp_path: Path) -> None:
     assert {one.split(":")[0] for one in heard} >= {"console", "request"}
     assert {"color-contrast", "image-alt"} <= {one["id"] for one in Axe().run(page).response["violations"]}
     page.close()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_script_runs_only_if_it_is_the_projects_own(browser: Browser, tmp_path: Path, own: bool) -> None:
+    script = "document.title = 'ran'"
+    head = f'<!doctype html><html><head><meta http-equiv="Content-Security-Policy" content="{policy.MARK}"></head>'
+    page = tmp_path / "page.html"
+    page.write_text(policy.stated(f"{head}<body><script>{script}</script></body></html>", {script} if own else set()))
+    opened = browser.new_page()
+    opened.goto(page.as_uri())
+    assert (opened.title() == "ran") == own
+    opened.close()
 
 
 @pytest.mark.parametrize("study", PAGES)
